@@ -1,0 +1,1 @@
+"""limbeck condenses private datasets and audits what the result leaks."""

@@ -1,0 +1,1 @@
+"""Audits: the plan, the shadow runs, the attacks and what they show."""

@@ -1,0 +1,160 @@
+"""What an audit found, as the values that ``evidence.json`` holds and the report shows.
+
+No time, date or path is in here: the same plan gives the same bytes.
+"""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+from limbeck import types
+
+SCHEMA = 1
+
+# JSON has no NaN: an absent bound is null in the file and NaN in memory.
+Number = Annotated[
+    float,
+    BeforeValidator(lambda v: math.nan if v is None else v),
+    PlainSerializer(lambda v: v if math.isfinite(v) else None, return_type=float | None),
+]
+
+
+class Value(BaseModel):
+    """Base of every part of the evidence: immutable, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(Value):
+    """``limbeck.Estimate`` as it stands in the file."""
+
+    value: Number
+    low: Number = math.nan
+    high: Number = math.nan
+    trials: int = 0
+    level: float = 0.95
+
+    @classmethod
+    def of(cls, estimate: types.Estimate) -> "Estimate":
+        """The file's form of an estimate."""
+        return cls(**vars(estimate))
+
+    def plain(self) -> types.Estimate:
+        """The library's form of this estimate."""
+        return types.Estimate(**self.model_dump(mode="python"))
+
+
+class Operating(Value):
+    """TPR at one nominal FPR: the estimand is the TPR at the threshold that was realised.
+
+    false_positives and negatives count the judged (run, record) pairs; resolvable is False
+    where fewer than ten false positives were to be expected, and the TPR is then no evidence.
+    """
+
+    nominal_fpr: float
+    tpr: Estimate
+    realised_fpr: Estimate
+    false_positives: int
+    negatives: int
+    resolvable: bool
+
+
+class Curve(Value):
+    """An ROC curve on a grid of false-positive rates, with its 95% band of the TPR."""
+
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+class Attack(Value):
+    """One attack against one group of records."""
+
+    name: str
+    signal: Literal["margin", "hinge"]
+    group: Literal["canary", "ordinary", "control"]
+    auc: Estimate
+    balanced_accuracy: Estimate
+    advantage: Estimate
+    operating: tuple[Operating, ...]
+    curve: Curve
+
+
+class Check(Value):
+    """The null self-test or the positive control: what was expected, what was measured."""
+
+    passed: bool
+    auc: Estimate
+    expected_auc: float
+    epsilon: Number = math.nan
+    sentence: str
+
+
+class Flag(Value):
+    """A reason to trust the evidence less (warning) or to know about it (information)."""
+
+    name: str
+    severity: Literal["warning", "information"]
+    sentence: str
+
+
+class Subject(Value):
+    """One audited mechanism: the subject itself, or its company.
+
+    utility: test accuracy of runs without any canary, over ``trials`` runs.
+    utility_with_canaries: test accuracy of the shadow runs.
+    epsilon_lower: measured lower bound on epsilon at 95% confidence and the given delta.
+    detectable_tpr: smallest TPR at 1% FPR that this audit would tell from 1% with power 80%.
+    """
+
+    title: str
+    role: Literal["subject", "random-subset", "full-data"]
+    recipe: dict[str, Any]
+    runs: int
+    holds_real_records: bool
+    guarantee: dict[str, Any] | None
+    utility: Estimate
+    utility_with_canaries: Estimate
+    attacks: tuple[Attack, ...]
+    epsilon_lower: Estimate
+    delta: float
+    detectable_tpr: Number
+    null_test: Check
+    positive_control: Check
+    flags: tuple[Flag, ...]
+
+    def attack(
+        self, name: str, signal: str = "margin", group: str = "canary"
+    ) -> Attack:
+        """The attack of that name, signal and group; KeyError when the plan had none."""
+        for attack in self.attacks:
+            if (attack.name, attack.signal, attack.group) == (name, signal, group):
+                return attack
+        raise KeyError(f"no attack {name}/{signal} on {group} records in this evidence")
+
+
+class Verdict(Value):
+    """The conclusion in plain words.
+
+    leak: a leak was found. none-found: the audit had the power to see one and saw none.
+    unclear: the evidence is too weak to tell.
+    """
+
+    outcome: Literal["leak", "none-found", "unclear"]
+    headline: str
+    reasons: tuple[str, ...]
+    not_tested: tuple[str, ...]
+
+
+class Evidence(Value):
+    """Everything an audit found. ``subjects[0]`` is the audited mechanism, the rest its company."""
+
+    schema_version: int = SCHEMA
+    plan_hash: str
+    plan: dict[str, Any]
+    dataset: dict[str, Any]
+    subjects: tuple[Subject, ...]
+    verdict: Verdict
+    versions: dict[str, str]

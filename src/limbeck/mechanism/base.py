@@ -1,0 +1,59 @@
+"""The thing that is audited: private data in, release out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
+from limbeck.synthesize.base import Reading
+from limbeck.train.base import Classifier
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a mechanism publishes: a synthetic dataset, a classifier, or both."""
+
+    synthetic: SyntheticDataset | None = None
+    classifier: Classifier | None = None
+
+
+class Mechanism(ABC):
+    """Private dataset in, release out. Subclasses are frozen option dataclasses."""
+
+    method_name: str
+
+    def resolve(self, private: LabeledDataset) -> "Mechanism":
+        """A copy whose options are all filled in for data of this form and size."""
+        return self
+
+    @abstractmethod
+    def run(self, private: LabeledDataset, *, seed: int, device: str = "cpu") -> Release:
+        """The whole mechanism once."""
+
+    def read(
+        self,
+        private: LabeledDataset,
+        membership: Bool[Tensor, "runs records"],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+    ) -> Reading | None:
+        """What all runs can share of reading the private data, first axis runs; None: nothing."""
+        return None
+
+    def run_many(
+        self,
+        private: LabeledDataset,
+        membership: Bool[Tensor, "runs records"],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+        reading: Reading | None = None,
+    ) -> Iterator[Release]:
+        """One release per row of ``membership``, each from its row's records alone."""
+        for row, seed in zip(membership, seeds, strict=True):
+            yield self.run(private.select(row), seed=seed, device=device)

@@ -1,0 +1,62 @@
+"""What every trainer and classifier offers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
+
+TrainingSet = LabeledDataset | SyntheticDataset
+
+
+class Classifier(ABC):
+    """A trained model: inputs in [0, 1] to one score (logit) per class."""
+
+    @abstractmethod
+    def logits(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n classes"]:
+        """Scores of each record, float32 on the CPU; larger means more likely that class."""
+
+    def accuracy(self, test: LabeledDataset) -> float:
+        """Share of ``test`` whose highest logit is its label."""
+        hits = self.logits(test.inputs).argmax(1) == test.labels.cpu()
+        return float(hits.double().mean())
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors that a release of this classifier publishes."""
+        raise NotImplementedError
+
+
+class Trainer(ABC):
+    """Dataset in, classifier out. Subclasses are frozen option dataclasses."""
+
+    method_name: str
+
+    def resolve(self, form_shape: tuple[int, ...]) -> "Trainer":
+        """A copy fit for records of this shape; OptionError where it cannot serve them."""
+        return self
+
+    def abridged(self) -> tuple["Trainer", float]:
+        """A short version for timing, and the factor by which the full one takes longer."""
+        return self, 1.0
+
+    @abstractmethod
+    def fit(self, data: TrainingSet, *, seed: int, device: str = "cpu") -> Classifier:
+        """Train one classifier. The same seed and device give the same result."""
+
+    def fit_many(
+        self, sets: Sequence[TrainingSet], seeds: Sequence[int], *, device: str = "cpu"
+    ) -> Iterator[Classifier]:
+        """One classifier per dataset; equal to ``fit`` one by one within stated tolerance."""
+        for data, seed in zip(sets, seeds, strict=True):
+            yield self.fit(data, seed=seed, device=device)
+
+
+def targets(data: TrainingSet) -> Float[Tensor, "n classes"]:
+    """Target probabilities per record: one-hot labels, or a synthetic set's own soft labels."""
+    if isinstance(data, SyntheticDataset) and data.soft_labels is not None:
+        return data.soft_labels
+    return torch.nn.functional.one_hot(data.labels, len(data.classes)).float()

@@ -1,0 +1,63 @@
+"""Frozen values that every package shares: estimates, guarantees, ledger events."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured value with its interval and the trials behind it.
+
+    Rates are fractions, never percent. ``low`` and ``high`` bound ``value`` at the
+    confidence ``level``; an estimate without an interval has both equal to NaN.
+    """
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    trials: int = 0
+    level: float = 0.95
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file; NaN and infinity, which JSON lacks, become None."""
+        return {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v
+            for k, v in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Estimate":
+        """The estimate that ``to_json`` wrote (infinite bounds come back as NaN)."""
+        return cls(**{k: math.nan if v is None else v for k, v in values.items()})
+
+    def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{self.value:.4g}"
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One noisy query of the private data, as the ledger of a guarantee records it."""
+
+    name: str
+    mechanism: str
+    sensitivity: float
+    noise_scale: float
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """A differential-privacy guarantee and the ledger of noisy events it rests on."""
+
+    epsilon: float
+    delta: float
+    adjacency: Literal["add-remove", "replace-one"] = "add-remove"
+    unit: Literal["record", "group"] = "record"
+    events: tuple[Event, ...] = ()
+
+
+Access = Literal["none", "sums", "records"]
+"""How a component reads private data: not at all, through sums of per-record statistics, or freely."""
