@@ -29,7 +29,8 @@ class Estimate:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Estimate":
         """The estimate that ``to_json`` wrote (infinite bounds come back as NaN)."""
-        return cls(**{k: math.nan if v is None else v for k, v in values.items()})
+        plain: dict[str, Any] = {k: math.nan if v is None else v for k, v in values.items()}
+        return cls(**plain)
 
     def __str__(self) -> str:
         if math.isnan(self.low):

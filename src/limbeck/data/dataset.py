@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from limbeck.errors import DatasetError
@@ -24,10 +24,11 @@ class LabeledDataset:
     Raises DatasetError, naming the shapes, when these do not fit together.
     """
 
-    inputs: Float[Tensor, "n ..."]
-    labels: Int64[Tensor, " n"]
+    # Plain tensors here: this class itself checks shapes and types, and says what to do next.
+    inputs: Tensor
+    labels: Tensor
     classes: tuple[str, ...]
-    groups: Int64[Tensor, " n"] | None = None
+    groups: Tensor | None = None
     mirror: bool = False
     name: str = "dataset"
 
@@ -39,7 +40,13 @@ class LabeledDataset:
                 f"{self.name}: inputs have shape {shape}; they need at least one record and one "
                 "feature axis: (records, *feature_shape)"
             )
+        if self.inputs.dtype != torch.float32:
+            raise DatasetError(
+                f"{self.name}: inputs (shape {shape}) are {self.inputs.dtype}; give float32 in [0, 1]"
+            )
         for what, values in (("labels", self.labels), ("groups", self.groups)):
+            if values is not None and values.dtype != torch.int64:
+                raise DatasetError(f"{self.name}: {what} are {values.dtype}; give int64")
             if values is not None and values.shape != (n,):
                 raise DatasetError(
                     f"{self.name}: {what} have {_size(values)} entries, inputs have {n} (shape "

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float, Int64
 from torch import Tensor
 
 from limbeck.errors import DatasetError
@@ -24,10 +23,10 @@ class SyntheticDataset:
     card: JSON values that say how it was made: recipe, guarantee, "holds_real_records".
     """
 
-    inputs: Float[Tensor, "n ..."]
-    labels: Int64[Tensor, " n"]
+    inputs: Tensor
+    labels: Tensor
     classes: tuple[str, ...]
-    soft_labels: Float[Tensor, "n classes"] | None = None
+    soft_labels: Tensor | None = None
     mirror: bool = False
     name: str = "synthetic"
     card: Mapping[str, Any] = field(default_factory=dict)
