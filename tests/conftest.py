@@ -1,0 +1,28 @@
+"""Shared set-up: shapes and types are checked while testing, and small datasets to test with."""
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# Before the first import of limbeck: every annotated function then checks its arguments.
+install_import_hook("limbeck", "beartype.beartype")
+
+from limbeck.data.dataset import LabeledDataset  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[LabeledDataset, LabeledDataset]:
+    """The embedded 8x8 digits as (private, test)."""
+    from limbeck.data.sources import load
+
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def tiny_images() -> LabeledDataset:
+    """Forty random 1x8x8 images, ten of each of four classes."""
+    inputs = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(40) % 4
+    return LabeledDataset(inputs, labels, ("a", "b", "c", "d"), name="tiny")
