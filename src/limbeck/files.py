@@ -14,7 +14,7 @@ from typing import Any
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Write ``content`` to ``path`` atomically, making its folder when missing; returns the path."""
+    """Write ``content`` to ``path`` atomically, making the folder if missing; returns the path."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".tmp-{target.name}-")
