@@ -1,0 +1,1 @@
+"""Networks, kernels and differentiable augmentation."""

@@ -1,0 +1,134 @@
+"""The small networks of the condensation literature, initialised from an explicit seed."""
+
+import math
+import re
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import skip_init
+
+from limbeck import coins
+from limbeck.errors import OptionError
+
+
+class Network(nn.Module):
+    """A classifier in two parts: ``embed`` to features, then a linear ``head`` to logits."""
+
+    head: nn.Linear
+
+    @abstractmethod
+    def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
+        """Features that the head reads, and that distribution matching compares."""
+
+    def forward(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n classes"]:
+        """Logits."""
+        logits: Tensor = self.head(self.embed(inputs))
+        return logits
+
+
+class ConvNet(Network):
+    """The literature's ConvNet (Gidaris & Komodakis 2018, as used by Zhao et al. 2021).
+
+    Each of ``depth`` blocks: 3x3 convolution, instance norm with affine parameters, ReLU, 2x2
+    average pooling. Images are zero-padded to a multiple of 2**depth first: 28x28 becomes 32x32,
+    which equals the usual padding of 3 in the first convolution.
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int, *, depth: int, width: int) -> None:
+        super().__init__()
+        channels, height, width_px = shape
+        self._grid = 2**depth
+        rows, columns = (math.ceil(side / self._grid) for side in (height, width_px))
+        inward = [channels, *[width] * (depth - 1)]
+        self.convolutions = nn.ModuleList(
+            skip_init(nn.Conv2d, size, width, kernel_size=3, padding=1) for size in inward
+        )
+        self.norms = nn.ModuleList(skip_init(nn.GroupNorm, width, width) for _ in inward)
+        self.features = width * rows * columns
+        self.head = skip_init(nn.Linear, self.features, classes)
+
+    def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
+        """Flattened maps of the last block."""
+        x = _pad_to_multiple(inputs, self._grid)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = F.avg_pool2d(F.relu(norm(convolution(x))), 2)
+        return x.flatten(1)
+
+
+class MLP(Network):
+    """Two hidden ReLU layers on the flattened record; serves records of any shape."""
+
+    def __init__(self, shape: tuple[int, ...], classes: int, *, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.ModuleList(
+            [
+                skip_init(nn.Linear, math.prod(shape), width),
+                skip_init(nn.Linear, width, width),
+            ]
+        )
+        self.features = width
+        self.head = skip_init(nn.Linear, width, classes)
+
+    def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
+        """Activations of the second hidden layer."""
+        x = inputs.flatten(1)
+        for layer in self.hidden:
+            x = F.relu(layer(x))
+        return x
+
+
+def make(
+    name: str, shape: tuple[int, ...], classes: int, *, width: int | None = None, seed: int
+) -> Network:
+    """The network ``name`` for records of ``shape``, on the CPU, with parameters drawn from ``seed``.
+
+    name: "convnetD" with depth D from 1 to 5 (images at least 2**D pixels wide), or "mlp".
+    width: channels of each convolution (default 128) or units of each hidden layer (default 256).
+    Raises OptionError for an unknown name or a shape the network cannot serve.
+    """
+    network: Network
+    if match := re.fullmatch(r"convnet([1-5])", name):
+        depth = int(match[1])
+        require_images(shape, name, at_least=2**depth)
+        network = ConvNet(shape, classes, depth=depth, width=width or 128)
+    elif name == "mlp":
+        network = MLP(shape, classes, width=width or 256)
+    else:
+        raise OptionError(f"no network is called {name!r}; there are: convnet1 to convnet5, mlp")
+    initialise(network, coins.generator(seed, "network"))
+    return network
+
+
+def require_images(shape: tuple[int, ...], what: str, at_least: int = 1) -> None:
+    """OptionError unless records are (channels, height, width) of at least that many pixels."""
+    if len(shape) != 3 or min(shape[1:]) < at_least:
+        raise OptionError(
+            f"{what} needs images of shape (channels, height, width), at least {at_least} pixels "
+            f"wide and high; these records have shape {shape}: use network 'mlp'"
+        )
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights as PyTorch does by default (uniform within 1/sqrt(fan-in)), from ``generator``."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            module.weight.uniform_(-bound, bound, generator=generator)
+            if module.bias is not None:
+                module.bias.uniform_(-bound, bound, generator=generator)
+        elif isinstance(module, nn.GroupNorm):
+            module.weight.fill_(1)
+            module.bias.fill_(0)
+
+
+def _pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    height, width = images.shape[-2:]
+    extra_rows, extra_columns = -height % multiple, -width % multiple
+    if not extra_rows and not extra_columns:
+        return images
+    top, left = extra_rows // 2, extra_columns // 2
+    return F.pad(images, (left, extra_columns - left, top, extra_rows - top))
