@@ -42,7 +42,8 @@ class LabeledDataset:
             )
         if self.inputs.dtype != torch.float32:
             raise DatasetError(
-                f"{self.name}: inputs (shape {shape}) are {self.inputs.dtype}; give float32 in [0, 1]"
+                f"{self.name}: inputs (shape {shape}) are {self.inputs.dtype}; give "
+                "float32 in [0, 1]"
             )
         for what, values in (("labels", self.labels), ("groups", self.groups)):
             if values is not None and values.dtype != torch.int64:

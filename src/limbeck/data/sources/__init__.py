@@ -1,2 +1,161 @@
-"""Data sources by name, file or folder."""
-def load(x): ...
+"""Data sources by name, file or folder: ``load`` gives (private, test), ``read`` one dataset."""
+
+from pathlib import Path
+
+from limbeck.data.dataset import LabeledDataset
+from limbeck.data.sources.base import Parts, Request, Source, SourceStatus
+from limbeck.data.sources.celeba import CelebA
+from limbeck.data.sources.cifar10 import Cifar10
+from limbeck.data.sources.columns import HuggingFace, Parquet
+from limbeck.data.sources.digits import Digits
+from limbeck.data.sources.folder import ImageFolder
+from limbeck.data.sources.idx import FASHION_MNIST, MNIST, IdxFolder
+from limbeck.data.sources.npz import NpzFile
+from limbeck.data.sources.tables import CsvTable
+from limbeck.data.splits import stratified_sample, stratified_split
+from limbeck.errors import DatasetError
+
+__all__ = ["SOURCES", "Request", "Source", "SourceStatus", "available", "load", "read"]
+
+# A path goes to the first source that claims it; any folder may be a folder of images, so last.
+SOURCES: tuple[Source, ...] = (
+    Digits(),
+    FASHION_MNIST,
+    MNIST,
+    Cifar10(),
+    CelebA(),
+    IdxFolder(),
+    NpzFile(),
+    CsvTable(),
+    Parquet(),
+    HuggingFace(),
+    ImageFolder(),
+)
+
+
+def load(
+    spec: str | Path,
+    *,
+    limit: int | None = None,
+    test_share: float = 0.2,
+    seed: int = 0,
+    size: int | None = None,
+    channels: int | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    mirror: bool | None = None,
+    root: str | Path | None = None,
+) -> tuple[LabeledDataset, LabeledDataset]:
+    """(private, test) of a named source (``digits``) or of a file or folder.
+
+    spec: a name of ``SOURCES`` (a folder of that name is reached as ``./name``) or a path.
+    limit: keep that many private records, a random slice with the classes' own proportions.
+    test_share, seed: where the data have no test part of their own, this share of each class
+        becomes one, never separating the records of a group; the slice also follows the seed.
+    size, channels: images become size x size pixels of 1 or 3 channels.
+    label, group: the columns (tables) or attribute (CelebA) with the label and the person.
+    value_range: the public (lowest, highest) value of every input, scaled to [0, 1]; values
+        outside are clipped.
+    mirror: whether a mirrored image keeps its label; by default the source's own word, else no.
+    root: the folder with a named source's files; by default the cache is searched.
+
+    DatasetError or OptionError, in one line, when the data cannot be used as given.
+    """
+    request = _request(size, channels, label, group, value_range, mirror, root)
+    name, parts = _parts(spec, request)
+    flip = parts.mirror if mirror is None else mirror
+    records, test = parts.private, parts.test
+    if test is None:
+        kept, held_out = stratified_split(records.labels, test_share, seed, records.groups)
+        test = records
+    else:
+        kept, held_out = records.everything(), test.everything()
+    if len(held_out) == 0:
+        raise DatasetError(
+            f"{name}: {len(records.labels)} records with test_share {test_share} leave none for "
+            "testing; give more records or a larger share"
+        )
+    if limit is not None:
+        kept = kept[stratified_sample(records.labels[kept], limit, seed)]
+    private = records.take(kept, name, flip)
+    private.require_every_class()
+    held = test.take(held_out, f"{name} (test)", flip)
+    if held.shape != private.shape:
+        raise DatasetError(
+            f"{name}: private records have shape {private.shape}, test records {held.shape}; make "
+            "them agree (images: say the size)"
+        )
+    return private, held
+
+
+def read(
+    spec: str | Path,
+    *,
+    test_share: float = 0.2,
+    seed: int = 0,
+    size: int | None = None,
+    channels: int | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    mirror: bool | None = None,
+    root: str | Path | None = None,
+) -> LabeledDataset:
+    """One dataset to test on: the test part where the data have one, else all of it.
+
+    A named source without its own test part (``digits``) gives the part that ``load`` holds out
+    with the same test_share and seed. Options and errors are those of ``load``.
+    """
+    request = _request(size, channels, label, group, value_range, mirror, root)
+    name, parts = _parts(spec, request)
+    chosen = parts.private if parts.test is None else parts.test
+    index = chosen.everything()
+    if parts.test is None and _named(spec) is not None:
+        index = stratified_split(chosen.labels, test_share, seed, chosen.groups)[1]
+    return chosen.take(index, f"{name} (test)", parts.mirror if mirror is None else mirror)
+
+
+def available(root: str | Path | None = None) -> list[SourceStatus]:
+    """Every source, and whether and where it can be reached now (``root``: look there)."""
+    return [source.status(None if root is None else Path(root)) for source in SOURCES]
+
+
+def _request(
+    size: int | None,
+    channels: int | None,
+    label: str | None,
+    group: str | None,
+    value_range: tuple[float, float] | None,
+    mirror: bool | None,
+    root: str | Path | None,
+) -> Request:
+    folder = None if root is None else Path(root)
+    return Request(size, channels, label, group, value_range, mirror, folder)
+
+
+def _named(spec: str | Path) -> Source | None:
+    if isinstance(spec, Path):
+        return None
+    return next((source for source in SOURCES if source.named and source.name == spec), None)
+
+
+def _parts(spec: str | Path, request: Request) -> tuple[str, Parts]:
+    """What to call the data, and the parts that its source finds."""
+    source = _named(spec)
+    if source is not None:
+        return source.name, source.read(None, request)
+    path = Path(spec).expanduser()
+    names = ", ".join(source.name for source in SOURCES if source.named)
+    if not path.exists():
+        raise DatasetError(
+            f"{str(spec)!r} is neither a named source ({names}) nor an existing file or folder; "
+            "correct it"
+        )
+    claimant = next((source for source in SOURCES if source.claims(path)), None)
+    if claimant is None:
+        raise DatasetError(
+            f"{path} is of no known kind; give a folder of images by class, a .npz, .csv, .tsv or "
+            f".parquet file, or a named source ({names})"
+        )
+    return path.stem or str(path), claimant.read(path, request)

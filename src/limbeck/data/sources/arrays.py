@@ -1,0 +1,159 @@
+"""Arrays as records: lengths checked, integers scaled by type, floats by a public range."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from limbeck.data.sources.base import Records, Request
+from limbeck.data.sources.images import resize
+from limbeck.errors import DatasetError, OptionError
+
+_TOPS = {np.dtype(np.bool_): 1.0, np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+Scale = Callable[[NDArray[Any]], Tensor]
+
+
+def from_arrays(
+    inputs: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    where: str,
+    request: Request,
+    classes: tuple[str, ...] | None = None,
+    groups: NDArray[Any] | None = None,
+    top: float | None = None,
+) -> Records:
+    """Records of an array (n, *shape) and its labels (n,).
+
+    Integers are divided by ``top``, by default the highest value of uint8 and uint16; other
+    numbers must lie in [0, 1] or come with a public ``value_range``. Images may be (n, h, w),
+    (n, h, w, c) or (n, c, h, w) with 1 or 3 channels. Labels are integers, or words, which are
+    then the classes. DatasetError names ``where`` and the shapes.
+    """
+    _check(inputs, labels, where)
+    if groups is not None and groups.shape != labels.shape:
+        raise DatasetError(
+            f"{where}: {len(groups)} groups for {len(labels)} records; give one entry per record"
+        )
+    inputs = _channels_first(inputs)
+    if request.size is not None and inputs.ndim != 4:
+        raise OptionError(f"{where}: size is for images, but inputs have shape {_text(inputs)}")
+    numbers, names = _numbered(labels, classes, where)
+    scale = _scale(inputs, top, request.value_range, where)
+
+    def read(index: Tensor) -> Tensor:
+        chosen = scale(inputs[index.numpy()])
+        return resize(chosen, request.size, request.channels) if chosen.dim() == 4 else chosen
+
+    return Records(numbers, names, read, None if groups is None else group_numbers(groups))
+
+
+def group_numbers(groups: NDArray[Any]) -> Tensor:
+    """Numbers 0, 1, ... of whatever names the groups, equal where the names are equal."""
+    return torch.from_numpy(np.unique(groups, return_inverse=True)[1].astype(np.int64))
+
+
+def rescale(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    """Values of the public range [low, high] as [0, 1]; what lies outside is clipped to it.
+
+    Clipping is a fixed function of one record, so it keeps every guarantee; a range taken from
+    the data would not.
+    """
+    # Single precision holds every 8- and 16-bit value exactly and halves the memory of images.
+    unit = values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
+    unit -= low
+    unit /= high - low
+    return np.clip(unit, 0.0, 1.0, out=unit).astype(np.float32, copy=False)
+
+
+def _check(inputs: NDArray[Any], labels: NDArray[Any], where: str) -> None:
+    if inputs.ndim < 2 or inputs.size == 0:
+        raise DatasetError(
+            f"{where}: inputs have shape {_text(inputs)}; they need at least one record and one "
+            "feature axis: (records, *feature_shape)"
+        )
+    if labels.shape != (len(inputs),):
+        raise DatasetError(
+            f"{where}: labels have shape {_text(labels)}, inputs {_text(inputs)}; give one label "
+            "per record"
+        )
+    if inputs.dtype.kind not in "buif":
+        raise DatasetError(f"{where}: inputs are {inputs.dtype}; give numbers")
+
+
+def _channels_first(inputs: NDArray[Any]) -> NDArray[Any]:
+    if inputs.ndim == 3:
+        return inputs[:, None]
+    if inputs.ndim == 4 and inputs.shape[1] not in (1, 3) and inputs.shape[3] in (1, 3):
+        return np.moveaxis(inputs, 3, 1)
+    return inputs
+
+
+def _numbered(
+    labels: NDArray[Any], classes: tuple[str, ...] | None, where: str
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels as int64 and the names of the classes."""
+    if labels.dtype.kind in "US":
+        words = labels.astype(str)
+        names = np.unique(words) if classes is None else np.array(classes)
+        order = np.argsort(names, kind="stable")
+        at = order[np.searchsorted(names, words, sorter=order).clip(max=len(names) - 1)]
+        if (names[at] != words).any():
+            unknown = words[names[at] != words][0]
+            raise DatasetError(
+                f"{where}: label {str(unknown)!r} is none of the {len(names)} classes; correct "
+                "the label or the list of classes"
+            )
+        return torch.from_numpy(at.astype(np.int64)), tuple(names.tolist())
+    if labels.dtype.kind not in "iu":
+        raise DatasetError(f"{where}: labels are {labels.dtype}; give integers or words")
+    numbers = torch.from_numpy(labels.astype(np.int64))
+    first, last = int(numbers.min()), int(numbers.max())
+    if first < 0 or (classes is not None and last >= len(classes)):
+        among = "" if classes is None else f" of {len(classes)} classes"
+        raise DatasetError(
+            f"{where}: labels ({len(numbers)}) range from {first} to {last}{among}; number the "
+            "classes from 0"
+        )
+    if classes is None and last >= len(numbers):
+        raise DatasetError(
+            f"{where}: the highest label is {last}, but there are {len(numbers)} records; number "
+            "the classes from 0 without gaps"
+        )
+    return numbers, classes or tuple(map(str, range(last + 1)))
+
+
+def _scale(
+    inputs: NDArray[Any], top: float | None, value_range: tuple[float, float] | None, where: str
+) -> Scale:
+    """The function that turns stored values into float32 in [0, 1]."""
+    if value_range is None and top is None and inputs.dtype in _TOPS:
+        top = _TOPS[inputs.dtype]
+    if value_range is not None or top is not None:
+        low, high = value_range or (0.0, float(top or 1.0))
+        _check_range(inputs, low, high, where)
+        return lambda values: torch.from_numpy(rescale(values, low, high))
+    if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+        return lambda values: torch.from_numpy(values.astype(np.float32))
+    if inputs.min() < 0 or inputs.max() > 1:
+        raise DatasetError(
+            f"{where}: inputs ({_text(inputs)} {inputs.dtype}) range from {inputs.min():.4g} to "
+            f"{inputs.max():.4g}; say their public range (value_range) or scale them to [0, 1]"
+        )
+    return lambda values: torch.from_numpy(values.astype(np.float32))
+
+
+def _check_range(inputs: NDArray[Any], low: float, high: float, where: str) -> None:
+    """Clipping hides single outliers on purpose; a range in another unit is refused."""
+    if inputs.min() > high or inputs.max() < low:
+        raise DatasetError(
+            f"{where}: every input lies outside the public range {low:g} to {high:g} (they run "
+            f"from {inputs.min():.4g} to {inputs.max():.4g}); correct the range"
+        )
+
+
+def _text(array: NDArray[Any]) -> str:
+    return "x".join(map(str, array.shape)) or "scalar"
