@@ -63,9 +63,9 @@ def rescale(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32
     the data would not.
     """
     # Single precision holds every 8- and 16-bit value exactly and halves the memory of images.
-    unit = values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
-    unit -= low
-    unit /= high - low
+    unit: NDArray[Any] = values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
+    np.subtract(unit, low, out=unit)
+    np.divide(unit, high - low, out=unit)
     return np.clip(unit, 0.0, 1.0, out=unit).astype(np.float32, copy=False)
 
 

@@ -109,7 +109,7 @@ def _image_folder(home: Path, first: str) -> Path:
 
 def _attributes(path: Path) -> tuple[NDArray[Any], list[str], NDArray[np.int64]]:
     """File names (n,), attribute names, and their values (n, attributes) of -1 and 1."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     attributes = lines[1].split() if len(lines) > 2 else []
     cells = _cells(lines[2:], 1 + len(attributes), path)
     try:
@@ -129,18 +129,19 @@ def _numbers_of(path: Path, names: NDArray[Any]) -> NDArray[np.int64] | None:
     """The number that a file of ``image number`` lines gives each of ``names``; None: no file."""
     if not path.is_file():
         return None
-    cells = _cells(path.read_text(encoding="utf-8").splitlines(), 2, path)
+    cells = _cells(path.read_text(encoding="utf-8", errors="replace").splitlines(), 2, path)
     order = np.argsort(cells[:, 0], kind="stable")
     at = order[np.searchsorted(cells[:, 0], names, sorter=order).clip(max=len(cells) - 1)]
     if (cells[at, 0] != names).any():
         missing = names[cells[at, 0] != names][0]
         raise DatasetError(f"{path} has no line for {missing}; it is cut short: fetch it again")
     try:
-        return cells[at, 1].astype(np.int64)
+        numbers: NDArray[np.int64] = cells[at, 1].astype(np.int64)
     except ValueError as error:
         raise DatasetError(
             f"{path} holds a value that is no number ({error}); fetch it again"
         ) from None
+    return numbers
 
 
 def _cells(lines: list[str], width: int, path: Path) -> NDArray[Any]:

@@ -1,0 +1,217 @@
+"""A release on disk: ``dataset.safetensors``, ``card.json`` and, for images, ``preview.png``.
+
+The card is a Croissant 1.0 description (JSON-LD, mlcommons.org/croissant) with an object
+``limbeck`` that says how the set was made and what may be claimed of it. It is written last and
+holds the tensors' SHA-256, so that a release cut short by a crash is recognised as such.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from limbeck.data.preview import png
+from limbeck.data.synthetic import SyntheticDataset
+from limbeck.errors import DatasetError, StoreError
+from limbeck.files import write_bytes, write_json, write_safetensors
+
+SCHEMA = 1
+TENSORS = "dataset.safetensors"
+CARD = "card.json"
+PREVIEW = "preview.png"
+
+# What the card says of the tensors themselves; everything else is ``SyntheticDataset.card``.
+_FORM = ("schema_version", "name", "shape", "records", "classes", "labels", "mirror", "scaling")
+_DEFAULTS: Mapping[str, Any] = {
+    "recipe": None,
+    "guarantee": None,
+    "ledger": [],
+    "holds_real_records": None,
+    "evaluation": None,
+}
+_CONTEXT: Mapping[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "dct": "http://purl.org/dc/terms/",
+    "limbeck": "https://github.com/limbeck/limbeck#",
+    "conformsTo": "dct:conformsTo",
+    "column": "cr:column",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "recordSet": "cr:recordSet",
+    "source": "cr:source",
+}
+
+
+def save(synthetic: SyntheticDataset, folder: Path) -> Path:
+    """Write the release into ``folder`` (made when missing) and return it; files are replaced.
+
+    What ``synthetic.card`` leaves out is written as unknown (null). StoreError when the card
+    holds a seed: whoever knows the coins of a private choice can undo it.
+    """
+    seeded = _seeds(dict(synthetic.card))
+    if seeded:
+        raise StoreError(
+            f"{synthetic.name}: the card holds {seeded[0]!r}; a release must not tell the coins of "
+            "a private choice: remove it"
+        )
+    tensors = {"inputs": synthetic.inputs, "labels": synthetic.labels}
+    if synthetic.soft_labels is not None:
+        tensors["soft_labels"] = synthetic.soft_labels
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = write_safetensors(folder / TENSORS, tensors)
+        if len(synthetic.shape) == 3 and len(synthetic):
+            write_bytes(folder / PREVIEW, png(synthetic))
+        write_json(folder / CARD, _card(synthetic, written.read_bytes()))
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written ({error.strerror}); choose another folder"
+        ) from None
+    return folder
+
+
+def load(folder: Path) -> SyntheticDataset:
+    """The set that ``save`` wrote; StoreError when it is missing, damaged or of another schema."""
+    card = read_card(folder)
+    form, file = card["limbeck"], folder / TENSORS
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read ({error.strerror}); condense again") from None
+    if hashlib.sha256(content).hexdigest() != card["distribution"][0]["sha256"]:
+        raise StoreError(f"{file} is not the file that {CARD} describes; condense again")
+    try:
+        tensors = load_tensors(content)
+        synthetic = SyntheticDataset(
+            inputs=_of(tensors, "inputs", torch.float32),
+            labels=_of(tensors, "labels", torch.int64),
+            classes=tuple(form["classes"]),
+            soft_labels=tensors.get("soft_labels"),
+            mirror=form["mirror"],
+            name=form["name"],
+            card={k: v for k, v in form.items() if k not in _FORM},
+        )
+    except (SafetensorError, KeyError, DatasetError) as error:
+        raise StoreError(f"{file} is damaged ({error}); condense again") from None
+    if list(synthetic.shape) != form["shape"] or len(synthetic) != form["records"]:
+        raise StoreError(
+            f"{file} holds {len(synthetic)} records of shape {synthetic.shape}, its card says "
+            f"{form['records']} of {tuple(form['shape'])}; condense again"
+        )
+    return synthetic
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The whole ``card.json``; StoreError when it is missing, damaged or of another schema."""
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(
+            f"{folder} holds no {CARD}: it is not a release; give a folder that condense wrote"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}); check its rights") from None
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged ({error}); condense again") from None
+    form = card.get("limbeck") if isinstance(card, dict) else None
+    if not isinstance(form, dict) or "schema_version" not in form:
+        raise StoreError(f"{path} is not a card of limbeck; give a folder that condense wrote")
+    if form["schema_version"] != SCHEMA:
+        raise StoreError(
+            f"{path} has schema {form['schema_version']}, this limbeck reads {SCHEMA}; use the "
+            "limbeck that wrote it, or condense again"
+        )
+    files = card.get("distribution")
+    whole = (
+        isinstance(files, list) and files and isinstance(files[0], dict) and "sha256" in files[0]
+    )
+    missing = [key for key in _FORM if key not in form]
+    if not whole or missing:
+        what = f"limbeck.{missing[0]}" if missing else "distribution"
+        raise StoreError(f"{path} lacks {what}; condense again")
+    return dict(card)
+
+
+def _card(synthetic: SyntheticDataset, content: bytes) -> dict[str, Any]:
+    form = {
+        "schema_version": SCHEMA,
+        "name": synthetic.name,
+        "shape": list(synthetic.shape),
+        "records": len(synthetic),
+        "classes": list(synthetic.classes),
+        "labels": "hard" if synthetic.soft_labels is None else "soft",
+        "mirror": synthetic.mirror,
+        "scaling": "float32 in [0, 1]",
+    }
+    real = {True: "yes", False: "no", None: "unknown"}[synthetic.card.get("holds_real_records")]
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": synthetic.name,
+        "description": (
+            f"{len(synthetic)} synthetic records of shape {'x'.join(map(str, synthetic.shape))} in "
+            f"{len(synthetic.classes)} classes, condensed by limbeck. Holds real records: {real}."
+        ),
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": TENSORS,
+                "name": TENSORS,
+                "contentUrl": TENSORS,
+                "contentSize": f"{len(content)} B",
+                "encodingFormat": "application/octet-stream",
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+        ],
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "classes",
+                "name": "classes",
+                "field": [
+                    _field("classes/label", "label", "sc:Integer"),
+                    _field("classes/name", "name", "sc:Text"),
+                ],
+                "data": [
+                    {"classes/label": i, "classes/name": name}
+                    for i, name in enumerate(synthetic.classes)
+                ],
+            }
+        ],
+        "limbeck": {**_DEFAULTS, **synthetic.card, **form},
+    }
+
+
+def _field(identity: str, name: str, kind: str) -> dict[str, str]:
+    return {"@type": "cr:Field", "@id": identity, "name": name, "dataType": kind}
+
+
+def _of(tensors: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> Tensor:
+    if tensors[name].dtype != dtype:
+        raise DatasetError(f"{name} are {tensors[name].dtype}, not {dtype}")
+    return tensors[name]
+
+
+def _seeds(values: Any, path: str = "") -> list[str]:
+    """Where a key named ``seed`` stands, at any depth."""
+    if isinstance(values, Mapping):
+        here = [f"{path}{key}" for key in values if key == "seed"]
+        return here + [s for key, v in values.items() for s in _seeds(v, f"{path}{key}.")]
+    if isinstance(values, (list, tuple)):
+        return [s for i, v in enumerate(values) for s in _seeds(v, f"{path}{i}.")]
+    return []
