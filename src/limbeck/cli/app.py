@@ -1,0 +1,96 @@
+"""The ``limbeck`` program: its commands, and every way a command can end."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from limbeck.cli import console
+from limbeck.cli.audit import audit
+from limbeck.cli.condense import condense
+from limbeck.cli.data import data
+from limbeck.cli.doctor import doctor
+from limbeck.cli.evaluate import evaluate
+from limbeck.cli.exits import Exit
+from limbeck.cli.methods import methods
+from limbeck.cli.options import expand
+from limbeck.cli.report import report
+from limbeck.errors import LimbeckError
+
+app = typer.Typer(
+    name="limbeck",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # drawing boxes would double the time that --help takes
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        console.result(f"limbeck {version('limbeck')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where limbeck itself failed (in any position).")
+    ] = False,
+) -> None:
+    """Condense a private dataset into a small synthetic one, and audit what it leaks."""
+
+
+def _help(command: Callable[..., int]) -> str:
+    """The command's docstring, its indented examples marked to keep their lines."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join(f"\b\n{p}" if p.startswith("    ") else p for p in paragraphs)
+
+
+for _command in (condense, evaluate, audit, report, methods, data, doctor):
+    app.command(name=_command.__name__, help=_help(_command))(expand(_command))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. Problems become one line on the error stream."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Looked for here, and not by the parser, so that it also works after the command's name.
+    debug = "--debug" in given
+    given = [a for a in given if a != "--debug"]
+    try:
+        code = app(args=given, prog_name="limbeck", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or Exit.OK)
+    except LimbeckError as error:
+        console.error(str(error))
+    except typer.TyperException as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "limbeck")
+        console.error(f"{error.format_message()} (see `{path} --help`)")
+    except BrokenPipeError:
+        # The reader of our output has left (`limbeck methods | head`): not an error to report,
+        # nor for the interpreter, which flushes stdout once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except OSError as error:
+        console.error(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    except (KeyboardInterrupt, typer.Abort):
+        console.error("interrupted; an audit goes on where it stopped when run again")
+        return Exit.INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        console.error(
+            f"this is a defect in limbeck ({type(error).__name__}: {error}); "
+            "run again with --debug to see where"
+        )
+        return Exit.DEFECT
+    return Exit.USAGE

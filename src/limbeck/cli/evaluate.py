@@ -1,0 +1,74 @@
+"""``limbeck evaluate``: how well a network trained on a release does on real test data."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limbeck.cli import console
+from limbeck.cli.exits import Exit
+from limbeck.cli.options import Common, DataOptions
+
+
+def evaluate(
+    *,
+    release: Annotated[
+        Path, typer.Argument(metavar="RELEASE", help="A folder that `limbeck condense` wrote.")
+    ],
+    test: Annotated[
+        str, typer.Option(metavar="DATA", help="Real data to test on; of a source, its test part.")
+    ],
+    network: Annotated[str, typer.Option(help="Network trained on the release.")] = "convnet3",
+    recipe: Annotated[
+        str, typer.Option(help="How it is trained: search, confirm, standard.")
+    ] = "search",
+    networks: Annotated[int, typer.Option(min=1, help="How many, from different seeds.")] = 3,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    data: DataOptions,
+    common: Common,
+) -> int:
+    """Train networks on RELEASE and print their accuracy on real test data.
+
+    For example, after `limbeck condense digits -o release/`:
+
+        limbeck evaluate release/ --test digits
+    """
+    from limbeck.data.synthetic import SyntheticDataset
+    from limbeck.train.evaluate import evaluate as measure
+
+    synthetic = SyntheticDataset.load(release)
+    held_out = data.read(test)
+    started = time.monotonic()
+    accuracy = measure(
+        synthetic,
+        held_out,
+        network=network,
+        recipe=recipe,
+        networks=networks,
+        seed=common.seed,
+        workers=workers,
+    )
+    seconds = time.monotonic() - started
+    if common.as_json:
+        console.document(
+            {
+                "release": str(release),
+                "test": held_out.name,
+                "test_records": len(held_out),
+                "network": network,
+                "recipe": recipe,
+                "accuracy": accuracy.to_json(),
+                "seconds": seconds,
+            }
+        )
+    else:
+        console.facts(
+            {
+                "accuracy": console.percent(accuracy),
+                "over": f"{networks} {network} networks, recipe {recipe}",
+                "test data": f"{held_out.name}, {len(held_out)} records",
+                "took": console.duration(seconds),
+            }
+        )
+    return Exit.OK

@@ -1,0 +1,273 @@
+"""Options that several commands share, each defined once.
+
+A command declares a parameter of one of these dataclasses; ``expand`` puts the fields in its
+place, as options of their own, and hands the command the dataclass.
+"""
+
+import dataclasses
+import functools
+import inspect
+import json
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limbeck import registry
+from limbeck.errors import OptionError
+
+if TYPE_CHECKING:
+    import limbeck.data.dataset
+
+
+@dataclass(frozen=True)
+class Common:
+    """Options of every command."""
+
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")
+    ] = False
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of every random choice outside privacy noise.")
+    ] = 0
+    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, mps.")] = (
+        "auto"
+    )
+
+    def torch_device(self) -> str:
+        """The device to compute on; OptionError when torch cannot use it here."""
+        import torch
+
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError, NotImplementedError):
+            usable = [
+                "cpu",
+                *(f"cuda:{i}" for i in range(torch.cuda.device_count())),
+                *(["mps"] if torch.backends.mps.is_available() else []),
+            ]
+            raise OptionError(
+                f"--device {self.device}: torch cannot use it here; there is: {', '.join(usable)}"
+            ) from None
+        return self.device
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How to read a dataset; the same options give the same records in every command."""
+
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Use a random slice of this many private records."),
+    ] = None
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Resize images to SIZE x SIZE."),
+    ] = None
+    channels: Annotated[
+        int | None,
+        typer.Option(min=1, max=3, help="Convert images: 1 grey, 3 colour."),
+    ] = None
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column or attribute that holds the label."),
+    ] = None
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LOW:HIGH",
+            help="Public range of the values, scaled to [0, 1].",
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        typer.Option(help="Column that says whose record it is."),
+    ] = None
+    mirror: Annotated[
+        bool | None,
+        typer.Option(
+            help="Whether a mirrored image keeps its label; the source's own answer if left out."
+        ),
+    ] = None
+    root: Annotated[
+        Path | None,
+        typer.Option("--data-root", help="Folder with the files of a named source."),
+    ] = None
+    test_share: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=0.99,
+            help="Share kept for testing where the data has no test part of its own.",
+        ),
+    ] = 0.2
+    split_seed: Annotated[
+        int,
+        typer.Option(min=0, help="Seed of that split and of --limit."),
+    ] = 0
+
+    def load(
+        self, source: str
+    ) -> "tuple[limbeck.data.dataset.LabeledDataset, limbeck.data.dataset.LabeledDataset]":
+        """The private and the test records of DATA."""
+        from limbeck.data import load
+
+        return load(
+            source,
+            limit=self.limit,
+            test_share=self.test_share,
+            seed=self.split_seed,
+            size=self.size,
+            channels=self.channels,
+            label=self.label,
+            group=self.group,
+            value_range=self.range(),
+            mirror=self.mirror,
+            root=self.root,
+        )
+
+    def read(self, source: str) -> "limbeck.data.dataset.LabeledDataset":
+        """The records to test on: the test part of a named source, all records of a file."""
+        from limbeck.data import read
+
+        return read(
+            source,
+            size=self.size,
+            channels=self.channels,
+            label=self.label,
+            group=self.group,
+            value_range=self.range(),
+            mirror=self.mirror,
+            root=self.root,
+        )
+
+    def range(self) -> tuple[float, float] | None:
+        """The public range as numbers; OptionError when it is not two of them in order."""
+        if self.value_range is None:
+            return None
+        try:
+            low, high = (float(part) for part in self.value_range.split(":"))
+        except ValueError:
+            low, high = 0.0, 0.0
+        if not low < high:
+            raise OptionError(f"--range {self.value_range}: write LOW:HIGH, for example 0:255")
+        return low, high
+
+    def flags(self) -> list[str]:
+        """These options as command-line words, without those left at their defaults."""
+        spelled = {"value_range": "--range", "root": "--data-root"}
+        words: list[str] = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            name = spelled.get(field.name, "--" + field.name.replace("_", "-"))
+            if isinstance(value, bool):
+                words.append(name if value else name.replace("--", "--no-", 1))
+            elif value != field.default:
+                words += [name, str(value)]
+        return words
+
+
+def expand(command: Callable[..., int]) -> Callable[..., int]:
+    """The command as Typer sees it: every shared dataclass replaced by its fields."""
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group = parameter.annotation
+        if isinstance(group, type) and dataclasses.is_dataclass(group):
+            groups[parameter.name] = group
+            parameters += inspect.signature(group).parameters.values()
+        else:
+            parameters.append(parameter)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> int:
+        made = {
+            name: group(**{f.name: given.pop(f.name) for f in dataclasses.fields(group)})
+            for name, group in groups.items()
+        }
+        try:
+            return command(**given, **made)
+        except KeyboardInterrupt:
+            raise typer.Abort from None  # the parser would turn it into a bare exit code
+
+    by_word = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    run.__signature__ = inspect.Signature(by_word)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in by_word}
+    return run
+
+
+def assignments(words: Sequence[str]) -> dict[str, Any]:
+    """The options of ``--set name=value``; values are JSON, and plain words are text."""
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (equals and name.isidentifier()):
+            raise OptionError(f"--set {word}: write name=value, for example --set steps=200")
+        if name in values:
+            raise OptionError(f"--set {name}: given twice")
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
+
+
+def method_options(
+    name: str, kind: registry.Kind, words: Sequence[str], shortcuts: dict[str, Any]
+) -> dict[str, Any]:
+    """Options of method ``name`` from ``--set`` and from shortcuts such as ``--ipc``.
+
+    A shortcut of None was not given. OptionError when the method has no such option, or when
+    both forms give it.
+    """
+    values = assignments(words)
+    known = {f.name for f in dataclasses.fields(registry.load(name, kind))}
+    for option, value in shortcuts.items():
+        if value is None:
+            continue
+        if option not in known:
+            raise OptionError(
+                f"--{option}: {name} has no such option; it has: {', '.join(sorted(known))}"
+            )
+        if option in values:
+            raise OptionError(f"--{option} and --set {option}: give one of them")
+        values[option] = value
+    return values
+
+
+def require_private_form(name: str) -> None:
+    """OptionError unless method ``name`` can give a formal guarantee."""
+    known = registry.methods()
+    if name in known and known[name].guarantee != "none":
+        return
+    able = [m.name for m in known.values() if m.guarantee != "none"]
+    there = f"methods that have: {', '.join(able)}" if able else "no method has one yet"
+    raise OptionError(f"--epsilon: {name} has no form with a formal guarantee; {there}")
+
+
+def require_folder(path: Path, force: bool) -> None:
+    """OptionError when an output folder cannot be written, or holds something already."""
+    if path.exists() and not path.is_dir():
+        raise OptionError(f"-o {path}: this is a file; give a folder")
+    if path.is_dir() and any(path.iterdir()) and not force:
+        raise OptionError(f"-o {path}: the folder is not empty; choose another or add --force")
+    require_writable(path)
+
+
+def require_writable(path: Path) -> None:
+    """OptionError when nothing can be written at ``path``, which need not exist yet."""
+    nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not os.access(nearest, os.W_OK):
+        raise OptionError(f"-o {path}: no permission to write in {nearest}")
+
+
+def shell(*words: str | Path) -> str:
+    """Words as a command that can be pasted into a shell."""
+    return shlex.join(str(w) for w in words)
