@@ -1,0 +1,91 @@
+"""Plain words for the names that evidence uses; an unknown name stands for itself."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A verdict's word, and the sentence that keeps it from being read as more than it is."""
+
+    word: str
+    caution: str
+
+
+OUTCOMES = {
+    "leak": Outcome(
+        "Leak found",
+        "An attacker can tell, better than by guessing, whether some records were in the private "
+        "data.",
+    ),
+    "none-found": Outcome(
+        "No leak found",
+        "The audit could have seen a leak of the size stated below, and saw none. That is not "
+        "proof that there is none.",
+    ),
+    "unclear": Outcome(
+        "Unclear",
+        "The evidence is too weak to tell either way. Do not read this as a pass.",
+    ),
+}
+
+GROUPS = {
+    "canary": "Planted records (canaries)",
+    "ordinary": "Ordinary records",
+    "control": "Control records",
+}
+
+GROUP_NOTES = {
+    "canary": "Made to be exposed: they stand for the person who stands out most.",
+    "ordinary": "Drawn from the data as they are: they stand for the average person, and can look "
+    "safe where one unusual person is not.",
+    "control": "Never part of any run: an attack that recognises them is mistaken.",
+}
+
+ROLES = {
+    "always": "in every run",
+    "canary": "planted; in or out of each run by the toss of a fair coin",
+    "ordinary": "in or out of each run by the toss of a fair coin",
+    "population": "never in a run; used to calibrate attacks",
+    "control": "never in a run; used as a comparison",
+}
+
+COMPANY = {
+    "subject": "what was audited",
+    "random-subset": "random subset of the same size",
+    "full-data": "all of the data, no synthesis",
+}
+
+SIGNALS = {"margin": "logit margin", "hinge": "hinge"}
+
+_ATTACKS = {
+    "loss": ("Loss threshold", "calls a record a member when the classifier fits it well"),
+    "lira": (
+        "LiRA",
+        "compares how the release treats a record with how it treats it when the record is known "
+        "to be in, and known to be out",
+    ),
+    "lira-online": (
+        "LiRA, online",
+        "compares how the release treats a record with how it treats it when the record is known "
+        "to be in, and known to be out",
+    ),
+    "lira-offline": (
+        "LiRA, offline",
+        "compares how the release treats a record with how it treats it when the record is known "
+        "to be out",
+    ),
+}
+
+
+def attack(name: str) -> str:
+    """The title of an attack."""
+    return _ATTACKS[_key(name)][0] if _key(name) in _ATTACKS else name
+
+
+def attack_note(name: str) -> str:
+    """What an attack does, in half a sentence; empty where it is not known."""
+    return _ATTACKS[_key(name)][1] if _key(name) in _ATTACKS else ""
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("_", "-").removesuffix("-threshold")
