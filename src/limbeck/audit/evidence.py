@@ -50,6 +50,7 @@ class Operating(Value):
 
     false_positives and negatives count the judged (run, record) pairs; resolvable is False
     where fewer than ten false positives were to be expected, and the TPR is then no evidence.
+    p_value is one-sided, of "the coins have nothing to do with the scores".
     """
 
     nominal_fpr: float
@@ -58,6 +59,7 @@ class Operating(Value):
     false_positives: int
     negatives: int
     resolvable: bool
+    p_value: Number = math.nan
 
 
 class Curve(Value):
@@ -70,7 +72,7 @@ class Curve(Value):
 
 
 class Attack(Value):
-    """One attack against one group of records."""
+    """One attack against one group of records; p_value is one-sided, of an AUC of 0.5."""
 
     name: str
     signal: Literal["margin", "hinge"]
@@ -80,6 +82,7 @@ class Attack(Value):
     advantage: Estimate
     operating: tuple[Operating, ...]
     curve: Curve
+    p_value: Number = math.nan
 
 
 class Check(Value):

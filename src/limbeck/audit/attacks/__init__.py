@@ -1,0 +1,1 @@
+"""Membership attacks: from the signals of all runs to one score per (run, record)."""

@@ -1,0 +1,1 @@
+"""Statistical inference: what the attack scores show, and how sure that is."""

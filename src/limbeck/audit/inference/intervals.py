@@ -1,0 +1,116 @@
+"""Intervals for rates whose trials share records and runs.
+
+A trial is one (run, record). Trials of one record are dependent, and so are trials of one run.
+The variance of a mean over trials is V_record + V_run - V_trial, two-way clustered on influence
+values [Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136]. A rate then gets the exact
+(Clopper-Pearson) interval of a binomial with as many trials as carry that variance [Korn and
+Graubard 1998, Survey Methodology 24(2)]: it stays in [0, 1], is asymmetric near its ends, and has
+no zero width there. Student's t with the smaller number of clusters stands in for the normal.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import sparse, stats
+
+from limbeck.types import Estimate
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The units that share their coins: ``units[j]`` is record j's, numbered from 0."""
+
+    units: np.ndarray
+
+    @classmethod
+    def of(cls, units: np.ndarray) -> "Clusters":
+        """Any labels of units, numbered in sorted order."""
+        return cls(np.unique(units, return_inverse=True)[1].reshape(-1))
+
+    @classmethod
+    def separate(cls, records: int) -> "Clusters":
+        """Every record its own unit."""
+        return cls(np.arange(records))
+
+    @property
+    def count(self) -> int:
+        """Number of units."""
+        return int(self.units.max()) + 1
+
+    def sum(self, values: Float[np.ndarray, "runs records"]) -> Float[np.ndarray, "runs units"]:
+        """Sums over the records of each unit."""
+        if self.count == len(self.units):
+            return values[:, np.argsort(self.units)]
+        ones = np.ones(len(self.units))
+        indicator = sparse.csr_array((ones, (np.arange(len(ones)), self.units)))
+        return np.asarray(values @ indicator)
+
+
+def two_way_variance(influence: Float[np.ndarray, "runs units"]) -> float:
+    """Variance of an estimate from the influence of each trial on it, clustered by run and unit.
+
+    Each one-way variance carries its factor k / (k - 1) for k clusters. The result is never below
+    the variance of independent trials: dependence that narrows an interval is not relied on.
+    """
+    runs, units = influence.shape
+    trial = float(np.vdot(influence, influence))
+    run = float((influence.sum(1) ** 2).sum()) * runs / max(runs - 1, 1)
+    unit = float((influence.sum(0) ** 2).sum()) * units / max(units - 1, 1)
+    return float(max(run + unit - trial, trial))
+
+
+def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
+    """Exact two-sided interval of a binomial rate; counts need not be whole numbers."""
+    tail, failures = (1 - level) / 2, trials - successes
+    low = stats.beta.ppf(tail, successes, failures + 1) if successes > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, successes + 1, failures) if failures > 0 else 1.0
+    return float(low), float(high)
+
+
+def rate(
+    value: float,
+    influence: Float[np.ndarray, "runs records"],
+    clusters: Clusters,
+    *,
+    at_most: float,
+    trials: int,
+    level: float = LEVEL,
+) -> Estimate:
+    """A rate in [0, 1] with its interval.
+
+    influence: what each trial adds to value's deviation from the truth (sums to 0).
+    at_most: the largest number of independent binomial trials that the rate can be worth; it
+        stands alone where the rate is exactly 0 or 1 and no spread can be seen.
+    trials: the count to report.
+    """
+    variance = two_way_variance(clusters.sum(influence))
+    effective = at_most
+    if variance > 0:
+        effective = min(at_most, value * (1 - value) / variance)
+    effective *= student_discount(len(influence), clusters.count, level)
+    low, high = clopper_pearson(value * effective, effective, level)
+    return Estimate(value, low, high, trials, level)
+
+
+def student_discount(runs: int, units: int, level: float = LEVEL) -> float:
+    """Factor on the effective trials, below 1, that widens normal intervals to Student's t."""
+    tail = (1 + level) / 2
+    freedom = max(min(runs, units) - 1, 1)
+    return float((stats.norm.ppf(tail) / stats.t.ppf(tail, freedom)) ** 2)
+
+
+def student_p_value(
+    excess: float,
+    influence: Float[np.ndarray, "runs records"],
+    clusters: Clusters,
+) -> float:
+    """One-sided p-value of an excess over chance, by the two-way clustered t-test."""
+    spread = math.sqrt(two_way_variance(clusters.sum(influence)))
+    if spread == 0:
+        return 1.0 if excess <= 0 else 0.0
+    freedom = max(min(len(influence), clusters.count) - 1, 1)
+    return float(stats.t.sf(excess / spread, freedom))

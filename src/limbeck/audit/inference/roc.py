@@ -1,0 +1,193 @@
+"""ROC figures of attack scores, every threshold chosen on other runs than those it judges."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from limbeck.audit import evidence
+from limbeck.audit.inference.intervals import Clusters, rate, student_p_value
+from limbeck.errors import OptionError
+from limbeck.types import Estimate
+
+NOMINAL_FPRS = (0.1, 0.01, 0.001)
+GRID = tuple(float(f) for f in np.geomspace(1e-4, 1.0, 60))
+"""False-positive rates of the log-log curve."""
+
+EXPECTED_FALSE_POSITIVES = 10
+"""Below this many expected, a false-positive rate is not resolvable."""
+
+_FOLDS = 16
+
+
+class Trials:
+    """Scores of one attack on one group, who was a member, and which records share their coins.
+
+    Raises OptionError where there is nothing to judge: fewer than two runs, or no run but one
+    with a non-member (or a member), so that no threshold can come from other runs.
+    """
+
+    def __init__(
+        self,
+        scores: Float[np.ndarray, "runs records"],
+        membership: Bool[np.ndarray, "runs records"],
+        clusters: Clusters | None = None,
+    ) -> None:
+        if scores.shape != membership.shape:
+            raise OptionError(
+                f"scores have shape {scores.shape}, membership {membership.shape}; they must agree"
+            )
+        for side, name in ((membership, "members"), (~membership, "non-members")):
+            if np.count_nonzero(side.any(1)) < 2:
+                raise OptionError(
+                    f"scores of shape {scores.shape}: fewer than two runs have {name} to judge; "
+                    "plan more runs or more records"
+                )
+        self.scores = scores
+        self.membership = membership
+        self.clusters = clusters or Clusters.separate(scores.shape[1])
+        self.members = int(np.count_nonzero(membership))
+        self.negatives = membership.size - self.members
+
+    def thresholds(self, fprs: tuple[float, ...]) -> Float[np.ndarray, "fprs runs"]:
+        """For each rate and run, the threshold that the OUT scores of all other runs give.
+
+        With n such scores it is the k-th largest, k = floor(fpr (n + 1)) but at least 1: a new OUT
+        score lies above it with probability k / (n + 1). A score must exceed it to count.
+        """
+        out = ~self.membership
+        run = np.nonzero(out)[0]
+        order = np.argsort(-self.scores[out], kind="stable")
+        ranked = np.append(self.scores[out][order], -np.inf)
+        places = np.argsort(run[order], kind="stable")  # each run's ranks, ascending, run by run
+        ends = np.cumsum(out.sum(1))
+        found = np.empty((len(fprs), len(out)))
+        for r, (start, end) in enumerate(zip(np.append(0, ends[:-1]), ends, strict=True)):
+            others = self.negatives - (end - start)
+            k = np.maximum(np.floor(np.asarray(fprs) * (others + 1)).astype(int), 1)
+            # Own rank less the own scores before it: how many of the others are ranked above.
+            above = places[start:end] - np.arange(end - start)
+            found[:, r] = ranked[k - 1 + np.searchsorted(above, k - 1, side="right")]
+        return found
+
+    def share(
+        self, hits: Bool[np.ndarray, "runs records"], side: Bool[np.ndarray, "runs records"]
+    ) -> tuple[float, Float[np.ndarray, "runs records"]]:
+        """The share of one side's trials that are hits, and each trial's influence on it."""
+        count = np.count_nonzero(side)
+        value = np.count_nonzero(hits & side) / count
+        return value, (hits - value) * side / count
+
+    def hit_rate(
+        self, hits: Bool[np.ndarray, "runs records"], side: Bool[np.ndarray, "runs records"]
+    ) -> Estimate:
+        """``share`` with its interval."""
+        value, influence = self.share(hits, side)
+        count = int(np.count_nonzero(side))
+        return rate(value, influence, self.clusters, at_most=count, trials=count)
+
+
+def auc(trials: Trials) -> tuple[Estimate, float]:
+    """Area under the ROC curve over all (member, non-member) pairs, and the p-value of "none".
+
+    The estimand is the chance that a member's score exceeds a non-member's, ties counting half.
+    Influence values are the placements of DeLong 1988 (doi:10.2307/2531595).
+    """
+    inside = trials.membership
+    placements = np.empty(inside.shape)
+    for side, other, sign in ((inside, ~inside, 1.0), (~inside, inside, -1.0)):
+        reference = np.sort(trials.scores[other])
+        values = trials.scores[side]
+        below = np.searchsorted(reference, values) + np.searchsorted(reference, values, "right")
+        share = below / (2 * len(reference))
+        placements[side] = share if sign > 0 else 1 - share
+    value = float(placements[inside].mean())
+    influence = (placements - value) * np.where(inside, 1 / trials.members, 1 / trials.negatives)
+    # Hanley and McNeil 1982: a (1 - a) / variance stays under twice the smaller side.
+    at_most = 2 * min(trials.members, trials.negatives)
+    estimate = rate(value, influence, trials.clusters, at_most=at_most, trials=inside.size)
+    return estimate, student_p_value(value - 0.5, influence, trials.clusters)
+
+
+def operating(
+    trials: Trials, fprs: tuple[float, ...] = NOMINAL_FPRS
+) -> tuple[evidence.Operating, ...]:
+    """TPR and realised FPR at each nominal rate.
+
+    The estimand is the TPR at the thresholds that were realised, averaged over the judged runs,
+    not the TPR at the nominal rate. The p-value is of "coins have nothing to do with scores":
+    then each of the TP + FP scores above its threshold is a member's with the members' share.
+    """
+    points = []
+    for nominal, thresholds in zip(fprs, trials.thresholds(fprs), strict=True):
+        hits = trials.scores > thresholds[:, None]
+        false = int(np.count_nonzero(hits & ~trials.membership))
+        true = int(np.count_nonzero(hits & trials.membership))
+        share = trials.members / trials.membership.size
+        points.append(
+            evidence.Operating(
+                nominal_fpr=nominal,
+                tpr=evidence.Estimate.of(trials.hit_rate(hits, trials.membership)),
+                realised_fpr=evidence.Estimate.of(trials.hit_rate(hits, ~trials.membership)),
+                false_positives=false,
+                negatives=trials.negatives,
+                resolvable=nominal * trials.negatives >= EXPECTED_FALSE_POSITIVES,
+                p_value=float(stats.binom.sf(true - 1, true + false, share)),
+            )
+        )
+    return tuple(points)
+
+
+def curve(trials: Trials, fprs: tuple[float, ...] = GRID) -> evidence.Curve:
+    """The ROC curve: TPR with its interval at the thresholds of each nominal FPR."""
+    rates = [
+        trials.hit_rate(trials.scores > thresholds[:, None], trials.membership)
+        for thresholds in trials.thresholds(fprs)
+    ]
+    return evidence.Curve(
+        fpr=fprs,
+        tpr=tuple(r.value for r in rates),
+        low=tuple(r.low for r in rates),
+        high=tuple(r.high for r in rates),
+    )
+
+
+def balanced_accuracy(trials: Trials) -> Estimate:
+    """(TPR + TNR) / 2 at the threshold that is best on the runs of the other folds."""
+    hits = trials.scores > _best_thresholds(trials)[:, None]
+    tpr, on_members = trials.share(hits, trials.membership)
+    tnr, on_others = trials.share(~hits, ~trials.membership)
+    return rate(
+        (tpr + tnr) / 2,
+        (on_members + on_others) / 2,
+        trials.clusters,
+        at_most=2 * min(trials.members, trials.negatives),
+        trials=trials.membership.size,
+    )
+
+
+def advantage(accuracy: Estimate) -> Estimate:
+    """TPR - FPR, which is twice the balanced accuracy less one [Yeom 2018, arXiv:1709.01604]."""
+    return Estimate(
+        2 * accuracy.value - 1,
+        2 * accuracy.low - 1,
+        2 * accuracy.high - 1,
+        accuracy.trials,
+        accuracy.level,
+    )
+
+
+def _best_thresholds(trials: Trials) -> Float[np.ndarray, " runs"]:
+    runs, records = trials.scores.shape
+    folds = np.arange(runs) % min(runs, _FOLDS)
+    order = np.argsort(-trials.scores, axis=None, kind="stable")
+    scores, inside = trials.scores.ravel()[order], trials.membership.ravel()[order]
+    fold = folds[order // records]
+    best = np.empty(runs)
+    for f in range(folds.max() + 1):
+        kept = fold != f
+        s, m = scores[kept], inside[kept]
+        gain = np.cumsum(np.where(m, 1 / max(m.sum(), 1), -1 / max((~m).sum(), 1)))
+        gain[:-1][s[:-1] == s[1:]] = -np.inf  # equal scores stand or fall together
+        last = int(np.argmax(gain[:-1])) if len(s) > 1 else 0
+        best[folds == f] = (s[last] + s[min(last + 1, len(s) - 1)]) / 2
+    return best
