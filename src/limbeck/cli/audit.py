@@ -139,7 +139,7 @@ def audit(
     records, held_out = data.load(private)
     if release is not None:
         _require_same_form(release, records)
-    if test is not None:
+    if test is not None and test != private:
         held_out = data.read(test)
 
     with Bar("auditing") as bar:

@@ -103,7 +103,7 @@ def condense(
             else "no",
             "guarantee": str(synthetic.card.get("guarantee") or "none"),
             "release": str(output),
-            "next": shell("limbeck", "evaluate", output, "--test", source, *flags),
+            "next": shell("limbeck", "evaluate", output, "--private", source, *flags),
             "and": shell("limbeck", "audit", output, "--private", source, *flags, "-o", "audit/"),
         }
     )

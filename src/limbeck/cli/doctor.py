@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -75,7 +76,7 @@ def _packages() -> list[Finding]:
     findings = []
     for requirement in metadata.requires("limbeck") or []:
         wanted, _, condition = requirement.partition(";")
-        name = wanted.split("[")[0].rstrip("<>=!~., 0123456789")
+        name = re.split(r"[^\w.-]", wanted.strip(), maxsplit=1)[0]
         optional = "extra ==" in condition
         if name == "limbeck" or "dev" in condition:
             continue

@@ -9,6 +9,7 @@ import typer
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
 from limbeck.cli.options import Common, DataOptions
+from limbeck.errors import OptionError
 
 
 def evaluate(
@@ -17,8 +18,15 @@ def evaluate(
         Path, typer.Argument(metavar="RELEASE", help="A folder that `limbeck condense` wrote.")
     ],
     test: Annotated[
-        str, typer.Option(metavar="DATA", help="Real data to test on; of a source, its test part.")
-    ],
+        str | None,
+        typer.Option(metavar="DATA", help="Real data to test on; of a source, its test part."),
+    ] = None,
+    private: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Or the data that was condensed: test on the part kept out of it."
+        ),
+    ] = None,
     network: Annotated[str, typer.Option(help="Network trained on the release.")] = "convnet3",
     recipe: Annotated[
         str, typer.Option(help="How it is trained: search, confirm, standard.")
@@ -34,11 +42,14 @@ def evaluate(
 
         limbeck evaluate release/ --test digits
     """
+    if (test is None) == (private is None):
+        raise OptionError("give either --test or --private, and not both")
+
     from limbeck.data.synthetic import SyntheticDataset
     from limbeck.train.evaluate import evaluate as measure
 
     synthetic = SyntheticDataset.load(release)
-    held_out = data.read(test)
+    held_out = data.load(private)[1] if private is not None else data.read(str(test))
     started = time.monotonic()
     accuracy = measure(
         synthetic,

@@ -134,11 +134,13 @@ class DataOptions:
         )
 
     def read(self, source: str) -> "limbeck.data.dataset.LabeledDataset":
-        """The records to test on: the test part of a named source, all records of a file."""
+        """Records to test on: the test part where DATA has one, all of a file that has none."""
         from limbeck.data import read
 
         return read(
             source,
+            test_share=self.test_share,
+            seed=self.split_seed,
             size=self.size,
             channels=self.channels,
             label=self.label,
@@ -243,10 +245,10 @@ def method_options(
 
 
 def require_private_form(name: str) -> None:
-    """OptionError unless method ``name`` can give a formal guarantee."""
-    known = registry.methods()
-    if name in known and known[name].guarantee != "none":
-        return
+    """OptionError when synthesizer ``name`` exists and cannot give a formal guarantee."""
+    known = registry.methods("synthesizer")
+    if name not in known or known[name].guarantee != "none":
+        return  # loading it will refuse an unknown name
     able = [m.name for m in known.values() if m.guarantee != "none"]
     there = f"methods that have: {', '.join(able)}" if able else "no method has one yet"
     raise OptionError(f"--epsilon: {name} has no form with a formal guarantee; {there}")
