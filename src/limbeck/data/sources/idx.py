@@ -156,11 +156,12 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             "not 000008); check where it comes from"
         )
     axes = raw[3]
-    shape = tuple(np.frombuffer(raw[4 : 4 + 4 * axes], dtype=">u4").tolist())
     values = len(raw) - 4 - 4 * axes
-    if len(shape) != axes or values != prod(shape):
+    shape = np.frombuffer(raw[4 : 4 + 4 * axes], dtype=">u4").tolist() if values >= 0 else []
+    if values < 0 or values != prod(shape):
+        announced = "x".join(map(str, shape)) or f"{axes} axes of"
         raise DatasetError(
-            f"{path} announces {'x'.join(map(str, shape))} bytes and holds {max(values, 0)}; it is "
+            f"{path} announces {announced} bytes and holds {max(values, 0)}; it is "
             "cut short or damaged: fetch it again"
         )
     array: NDArray[Any] = np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * axes).reshape(shape)

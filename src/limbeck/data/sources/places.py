@@ -45,6 +45,8 @@ def fetch(url: str, sha256: str, target: Path, *, name: str) -> Path:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310
             content: bytes = answer.read()
     except (urllib.error.URLError, HTTPException, OSError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         reason = getattr(error, "reason", error)
         raise DatasetError(f"{name}: cannot download {url} ({reason}); {by_hand}") from None
     digest = hashlib.sha256(content).hexdigest()
