@@ -30,12 +30,13 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         console.result(f"limbeck {version('limbeck')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
