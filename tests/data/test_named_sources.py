@@ -260,7 +260,7 @@ def test_fashion_mnist_of_the_system_is_the_published_one():
     private, test = load("fashion-mnist", limit=20)
     assert private.shape == (1, 28, 28) and len(private) == 20
     assert test.counts().tolist() == [1000] * 10
-    # The first five test labels, as its publishers show them: boot, pullover, trouser, trouser, shirt.
+    # Boot, pullover, trouser, trouser, shirt: well known from its publishers' page.
     assert test.labels[:5].tolist() == [9, 2, 1, 1, 6]
 
 

@@ -69,5 +69,5 @@ def test_shares_that_leave_nothing_are_refused(share):
 
 
 def test_a_limit_below_the_classes_is_refused():
-    with pytest.raises(OptionError, match="limit is 2, .* 3 classes"):
+    with pytest.raises(OptionError, match=r"limit is 2, .* 3 classes"):
         stratified_sample(torch.tensor([0, 1, 2, 2]), 2, 0)

@@ -111,6 +111,13 @@ def load(folder: Path) -> SyntheticDataset:
             f"{file} holds {len(synthetic)} records of shape {synthetic.shape}, its card says "
             f"{form['records']} of {tuple(form['shape'])}; condense again"
         )
+    if len(synthetic) and not 0 <= int(synthetic.labels.min()) <= int(synthetic.labels.max()) < len(
+        synthetic.classes
+    ):
+        raise StoreError(
+            f"{file} holds labels up to {int(synthetic.labels.max())}, its card names "
+            f"{len(synthetic.classes)} classes; condense again"
+        )
     return synthetic
 
 
