@@ -70,3 +70,17 @@ def one_line(error: pydantic.ValidationError) -> str:
         message = item["msg"].removeprefix("Value error, ")
         parts.append(f"option {where!r}: {message} (given: {item.get('input')!r:.60})")
     return "; ".join(parts)
+
+
+# The options worth a place in a title, where a method has them.
+_TITLE = ("ipc", "init", "network", "width", "depth", "recipe")
+
+
+def title(method: Any) -> str:
+    """A short name for reports: the method and its few telling options."""
+    telling = [
+        f"{name} {value}"
+        for name in _TITLE
+        if (value := getattr(method, name, None)) is not None and isinstance(value, (int, str))
+    ]
+    return method.method_name + (f" ({', '.join(telling)})" if telling else "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool
 from torch import Tensor
 
+from limbeck import recipe
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.synthesize.base import Reading
@@ -26,6 +27,16 @@ class Mechanism(ABC):
 
     method_name: str
 
+    @property
+    def title(self) -> str:
+        """A short name for reports."""
+        return recipe.title(self)
+
+    @property
+    def holds_real_records(self) -> bool:
+        """Whether the release contains, or starts as, unperturbed private records."""
+        return False
+
     def resolve(self, private: LabeledDataset) -> "Mechanism":
         """A copy whose options are all filled in for data of this form and size."""
         return self
@@ -42,7 +53,7 @@ class Mechanism(ABC):
         *,
         device: str = "cpu",
     ) -> Reading | None:
-        """What all runs can share of reading the private data, first axis runs; None: nothing."""
+        """All that the runs' releases may depend on, read once; None: the runs share nothing."""
         return None
 
     def run_many(

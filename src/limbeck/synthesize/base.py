@@ -1,8 +1,8 @@
 """What every synthesizer offers, and the form whose private data is read once.
 
 A plain synthesizer implements ``synthesize``. One that sees the private data only through sums
-of per-record statistics derives from SumSynthesizer and splits in two: ``read`` touches the
-private data once for any number of subsets, ``craft`` turns what was read into images.
+of per-record statistics splits in two: ``read`` touches the private data once for any number of
+subsets, ``craft`` turns what was read into images.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
+from limbeck.recipe import recipe
 
 Progress = Callable[[float, SyntheticDataset | None], None]
 """Called with the finished share in [0, 1] and, where there is one, the state so far."""
@@ -39,7 +40,11 @@ class Form:
 
 
 class Synthesizer(ABC):
-    """Private dataset in, synthetic dataset out. Subclasses are frozen option dataclasses."""
+    """Private dataset in, synthetic dataset out. Subclasses are frozen option dataclasses.
+
+    A subclass implements ``synthesize``, or, when it can read the private data once for many
+    subsets, derives from SumSynthesizer.
+    """
 
     method_name: str
 
@@ -71,23 +76,6 @@ class Synthesizer(ABC):
     ) -> SyntheticDataset:
         """Condense, select or generate. The same seed and device give the same result."""
 
-    def synthesize_many(
-        self,
-        private: LabeledDataset,
-        membership: Bool[Tensor, "runs records"],
-        seeds: Sequence[int],
-        *,
-        device: str = "cpu",
-    ) -> Iterator[SyntheticDataset]:
-        """One synthetic dataset per row of ``membership``, each from its row's records alone."""
-        for row, seed in zip(membership, seeds, strict=True):
-            yield self.synthesize(private.select(row), seed=seed, device=device)
-
-
-class SumSynthesizer(Synthesizer):
-    """A synthesizer that reads private data once: sums of per-record statistics, and its init."""
-
-    @abstractmethod
     def read(
         self,
         private: LabeledDataset,
@@ -96,10 +84,10 @@ class SumSynthesizer(Synthesizer):
         *,
         device: str = "cpu",
         progress: Callable[[float], None] | None = None,
-    ) -> Reading:
-        """Everything that each run's synthetic set may depend on; first axis of each tensor: runs."""
+    ) -> Reading | None:
+        """All that each run's set may depend on, read once for all runs; None: nothing is shared."""
+        return None
 
-    @abstractmethod
     def craft(
         self,
         reading: Reading,
@@ -109,7 +97,47 @@ class SumSynthesizer(Synthesizer):
         device: str = "cpu",
         progress: Progress | None = None,
     ) -> list[SyntheticDataset]:
-        """One synthetic dataset per run of ``reading``; private data is no longer needed."""
+        """One synthetic dataset per run of what ``read`` returned; no private data is needed."""
+        raise TypeError(f"{self.method_name} shares no reading of the private data")
+
+    def synthesize_many(
+        self,
+        private: LabeledDataset,
+        membership: Bool[Tensor, "runs records"],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+    ) -> Iterator[SyntheticDataset]:
+        """One synthetic dataset per row of ``membership``, each from its row's records alone."""
+        reading = self.read(private, membership, seeds, device=device)
+        if reading is not None:
+            yield from self.craft(reading, Form.of(private), seeds, device=device)
+            return
+        for row, seed in zip(membership, seeds, strict=True):
+            yield self.synthesize(private.select(row), seed=seed, device=device)
+
+    def release(self, inputs: Tensor, labels: Tensor, form: Form) -> SyntheticDataset:
+        """A synthetic dataset whose card says that this method, with these options, made it."""
+        return SyntheticDataset(
+            inputs,
+            labels,
+            form.classes,
+            mirror=form.mirror,
+            name=f"{form.name}-{self.method_name}",
+            card={
+                "recipe": recipe(self),
+                "guarantee": None,
+                "ledger": [],
+                "holds_real_records": self.holds_real_records,
+            },
+        )
+
+
+class SumSynthesizer(Synthesizer):
+    """A synthesizer that reads private data once: sums of per-record statistics, and its init.
+
+    A subclass implements ``read`` and ``craft``; one run is the batch of one.
+    """
 
     def synthesize(
         self,
@@ -121,15 +149,6 @@ class SumSynthesizer(Synthesizer):
     ) -> SyntheticDataset:
         everyone = torch.ones(1, len(private), dtype=torch.bool)
         reading = self.read(private, everyone, [seed], device=device)
+        if reading is None:
+            raise TypeError(f"{self.method_name}: this form does not read through sums")
         return self.craft(reading, Form.of(private), [seed], device=device, progress=progress)[0]
-
-    def synthesize_many(
-        self,
-        private: LabeledDataset,
-        membership: Bool[Tensor, "runs records"],
-        seeds: Sequence[int],
-        *,
-        device: str = "cpu",
-    ) -> Iterator[SyntheticDataset]:
-        reading = self.read(private, membership, seeds, device=device)
-        yield from self.craft(reading, Form.of(private), seeds, device=device)

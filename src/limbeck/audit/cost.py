@@ -1,0 +1,96 @@
+"""What an audit will cost: a short trial of each part, multiplied."""
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from limbeck.audit.plan import Plan
+from limbeck.audit.signals import observe
+from limbeck.data.dataset import LabeledDataset
+from limbeck.mechanism.base import Mechanism
+from limbeck.mechanism.pipeline import Pipeline
+from limbeck.synthesize.base import Form
+from limbeck.workers import one_thread
+
+_SLICE = 1_000  # records on which the reading of private data is timed
+_QUERIED = 200  # records on which a classifier's answers are timed
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """CPU-seconds of one audited mechanism: reading the data once, and each run."""
+
+    reading: float
+    run: float
+    rows: int
+
+    @property
+    def cpu_seconds(self) -> float:
+        """All of it."""
+        return self.reading + self.run * self.rows
+
+
+def estimate(
+    mechanism: Mechanism, plan: Plan, test: LabeledDataset, rows: int, device: str
+) -> Estimated:
+    """Time a few steps of ``mechanism`` on one thread and multiply; a few seconds of work.
+
+    The figure holds for this machine while it is otherwise idle. Mechanisms that cannot be cut
+    into steps are run once in full.
+    """
+    with one_thread():
+        if not isinstance(mechanism, Pipeline):
+            return Estimated(0.0, _timed(lambda: mechanism.run(plan.data, seed=0)), rows)
+        return _pipeline(mechanism, plan, test, rows, device)
+
+
+def _pipeline(
+    pipeline: Pipeline, plan: Plan, test: LabeledDataset, rows: int, device: str
+) -> Estimated:
+    data, reading, run = plan.data, 0.0, 0.0
+    synthetic = None
+    if pipeline.synthesizer is not None:
+        short, factor = pipeline.synthesizer.abridged()
+        some = _slice(data)
+        membership = torch.ones(1, len(some), dtype=torch.bool)
+        started = time.process_time()
+        read = short.read(some, membership, [0], device=device)
+        if read is None:
+            run += factor * _timed(lambda: short.synthesize(data, seed=0, device=device))
+            synthetic = short.synthesize(some, seed=0, device=device)
+        else:
+            reading = (time.process_time() - started) * len(data) / len(some)
+            started = time.process_time()
+            synthetic = short.craft(read, Form.of(data), [0], device=device)[0]
+            run += factor * (time.process_time() - started)
+    if pipeline.trainer is not None:
+        trainer, factor = pipeline.trainer.abridged()
+        training = data if synthetic is None else synthetic
+        started = time.process_time()
+        classifier = trainer.fit(training, seed=0, device=device)
+        run += factor * (time.process_time() - started)
+        few = test.select(range(min(_QUERIED, len(test))))
+        asking = _timed(lambda: observe(classifier, few.inputs, few.labels, plan.views))
+        run += asking * (len(plan.observed) + len(plan.control)) / len(few)
+    return Estimated(reading, run, rows)
+
+
+def _slice(data: LabeledDataset) -> LabeledDataset:
+    # Every k-th record of each class: no class that the data has is missing.
+    order = torch.argsort(data.labels, stable=True)
+    step = max(1, len(data) // _SLICE)
+    return data.select(order[::step]) if step > 1 else data
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def memory_now() -> int:
+    """Bytes this process has needed at most: what a worker doing the same will need."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,213 @@
+"""Shadow runs: the whole mechanism, run again and again on random subsets, and what each leaks.
+
+A chunk is a few rows of the plan's membership matrix, one task of the worker pool. It runs the
+mechanism on each row's subset, reads the signals off each release, and hands back those alone:
+models, logits and synthetic sets do not outlive their run.
+"""
+
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.audit.inference.checks import control_signals
+from limbeck.audit.plan import Plan
+from limbeck.audit.signals import observe
+from limbeck.audit.views import View
+from limbeck.data.dataset import LabeledDataset
+from limbeck.errors import OptionError
+from limbeck.mechanism.base import Mechanism
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """A labelled dataset as NumPy arrays, which worker processes share without copying."""
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray | None
+    classes: tuple[str, ...]
+    mirror: bool
+    name: str
+
+    @classmethod
+    def of(cls, data: LabeledDataset) -> "Arrays":
+        """The arrays of ``data``, on the CPU."""
+        groups = None if data.groups is None else data.groups.cpu().numpy()
+        return cls(
+            data.inputs.cpu().numpy(),
+            data.labels.cpu().numpy(),
+            groups,
+            data.classes,
+            data.mirror,
+            data.name,
+        )
+
+    def dataset(self) -> LabeledDataset:
+        """The dataset again, without a copy."""
+        return LabeledDataset(
+            _tensor(self.inputs),
+            _tensor(self.labels),
+            self.classes,
+            None if self.groups is None else _tensor(self.groups),
+            self.mirror,
+            self.name,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What all chunks of one audited mechanism share.
+
+    observed: the records whose signals are read, in the order of Plan.groups.
+    test: for the accuracy of utility runs.
+    control_shift: of the positive control, whose signals cover the canaries.
+    """
+
+    mechanism: Mechanism
+    private: Arrays
+    observed: Arrays
+    test: Arrays
+    membership: np.ndarray
+    seeds: tuple[int, ...]
+    shadow_runs: int
+    views: tuple[View, ...]
+    canary: np.ndarray
+    control_shift: float
+    control_seed: int
+    device: str
+
+    @classmethod
+    def of(
+        cls,
+        mechanism: Mechanism,
+        plan: Plan,
+        test: LabeledDataset,
+        *,
+        control_shift: float,
+        device: str,
+    ) -> "Job":
+        """The job of auditing ``mechanism`` under ``plan``."""
+        seen = plan.data.select(torch.from_numpy(plan.observed))
+        observed = LabeledDataset(
+            torch.cat([seen.inputs, plan.control.inputs]),
+            torch.cat([seen.labels, plan.control.labels]),
+            plan.data.classes,
+            name="observed records",
+        )
+        return cls(
+            mechanism=mechanism,
+            private=Arrays.of(plan.data),
+            observed=Arrays.of(observed),
+            test=Arrays.of(test),
+            membership=plan.membership,
+            seeds=plan.seeds,
+            shadow_runs=plan.runs,
+            views=plan.views,
+            canary=plan.canary,
+            control_shift=control_shift,
+            control_seed=plan.seed,
+            device=device,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Rows of the membership matrix to run, and their part of the shared reading, if any."""
+
+    key: str
+    rows: tuple[int, ...]
+    reading: dict[str, np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A chunk's results by name, first axis rows, and what they cost."""
+
+    key: str
+    rows: tuple[int, ...]
+    values: dict[str, np.ndarray]
+    cpu_seconds: float
+    peak_memory_mib: float
+
+
+def read(job: Job, chunk: Chunk) -> Finished:
+    """The one reading of the private data that all runs share: values are empty if there is none."""
+    started = time.process_time()
+    rows = list(chunk.rows)
+    reading = job.mechanism.read(
+        job.private.dataset(),
+        torch.from_numpy(job.membership[rows]),
+        [job.seeds[row] for row in rows],
+        device=job.device,
+    )
+    values = {name: value.numpy() for name, value in (reading or {}).items()}
+    return _finished(chunk, values, started)
+
+
+def run(job: Job, chunk: Chunk) -> Finished:
+    """Run the mechanism on every row of ``chunk`` and return the signals of each release.
+
+    Shadow rows yield ``signals`` (rows, views, kinds, observed) and ``control`` (rows, views,
+    canaries); utility rows yield ``accuracy`` (rows,) on the test data.
+    """
+    started = time.process_time()
+    rows = list(chunk.rows)
+    membership = job.membership[rows]
+    reading = None
+    if chunk.reading is not None:
+        reading = {name: _tensor(values) for name, values in chunk.reading.items()}
+    releases = job.mechanism.run_many(
+        job.private.dataset(),
+        torch.from_numpy(membership),
+        [job.seeds[row] for row in rows],
+        device=job.device,
+        reading=reading,
+    )
+    observed, test = job.observed.dataset(), job.test.dataset()
+    signals, accuracy = [], []
+    for row, release in zip(rows, releases, strict=True):
+        if release.classifier is None:
+            raise OptionError("a mechanism without a classifier has no signals: give it a trainer")
+        if row < job.shadow_runs:
+            signals.append(
+                observe(release.classifier, observed.inputs, observed.labels, job.views)
+            )
+        else:
+            accuracy.append(release.classifier.accuracy(test))
+    values: dict[str, np.ndarray] = {}
+    if signals:
+        values["signals"] = np.stack(signals)
+        values["control"] = np.concatenate(list(_control(job, rows)))
+    if accuracy:
+        values["accuracy"] = np.array(accuracy)
+    return _finished(chunk, values, started)
+
+
+def _control(job: Job, rows: list[int]) -> Iterator[np.ndarray]:
+    # Each row draws from its own seed: how rows are put into chunks changes nothing.
+    for row in rows:
+        members = job.membership[[row]][:, job.canary]
+        yield control_signals(
+            members, job.control_shift, len(job.views), seed=job.control_seed + row
+        )
+
+
+def _finished(chunk: Chunk, values: dict[str, np.ndarray], started: float) -> Finished:
+    # Linux counts in KiB, macOS in bytes.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return Finished(chunk.key, chunk.rows, values, time.process_time() - started, peak)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """A tensor on the array's own memory, which workers map read-only and nothing here writes to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)

@@ -1,0 +1,91 @@
+"""Where an audit keeps what it has computed: one file per finished chunk, under its key.
+
+The key is a hash of everything that determines the content, so that a changed option can never
+find the signals of another; a file is written whole or not at all, so that a killed audit goes on
+where it stopped. Signals are private: they stay in the audit's ``private`` folder.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from limbeck.errors import StoreError
+from limbeck.files import write_json, write_safetensors
+
+PLAN, EVIDENCE, COST, REPORT = "plan.json", "evidence.json", "cost.json", "report.html"
+
+
+class Store:
+    """The folder of one audit."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._private = self.folder / "private"
+
+    def begin(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Keep ``plan`` here, or go on with it; StoreError when the folder holds another one's."""
+        path = self.folder / PLAN
+        if path.exists() and not overwrite and self.read_json(PLAN)["hash"] != plan["hash"]:
+            raise StoreError(
+                f"{self.folder} holds the audit of another plan (other data, options or seed); "
+                "choose another folder, or say that it may be overwritten"
+            )
+        try:
+            self._private.mkdir(parents=True, exist_ok=True)
+            self._private.chmod(0o700)
+            for leftover in self._private.glob(".tmp-*"):
+                leftover.unlink()  # what a killed audit was writing
+        except OSError as error:
+            raise StoreError(
+                f"{self.folder} cannot be written ({error.strerror}); choose another folder"
+            ) from None
+        write_json(path, plan)
+
+    def has(self, key: str) -> bool:
+        """Whether the chunk of this key is finished."""
+        return self._path(key).exists()
+
+    def write(self, key: str, tensors: Mapping[str, Tensor]) -> None:
+        """Store a finished chunk; never replaced by a part of another."""
+        write_safetensors(self._path(key), tensors)
+
+    def read(self, key: str) -> dict[str, Tensor]:
+        """The chunk of this key; StoreError when it is damaged."""
+        path = self._path(key)
+        try:
+            tensors: dict[str, Tensor] = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"{path} cannot be read ({error}); delete it and run the audit again"
+            ) from None
+        return tensors
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write one of the audit's JSON files."""
+        return write_json(self.folder / name, value)
+
+    def read_json(self, name: str) -> Any:
+        """Read one of the audit's JSON files; StoreError when it is missing or damaged."""
+        path = self.folder / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except OSError:
+            raise StoreError(
+                f"{self.folder} has no {name}: it is no finished audit; run 'limbeck audit' first"
+            ) from None
+        except ValueError:
+            raise StoreError(f"{path} is damaged; run the audit again") from None
+
+    def _path(self, key: str) -> Path:
+        return self._private / f"{key}.safetensors"
+
+
+def as_tensors(values: Mapping[str, Any]) -> dict[str, Tensor]:
+    """NumPy arrays as tensors, for writing."""
+    return {name: torch.as_tensor(value) for name, value in values.items()}

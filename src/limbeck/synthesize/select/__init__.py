@@ -1,0 +1,1 @@
+"""Coreset selectors: synthesizers whose output is a choice of private records."""

@@ -1,0 +1,118 @@
+"""Sums of per-record statistics: the one way sum-based synthesizers see private data.
+
+A pool of (network, transform) pairs is drawn from public coins. Each record's statistic is its
+embedding under the pairs it is assigned to, placed in its class; what leaves this module is the
+sum over each subset's records. Which pairs a record enters is a hash of the record itself, so a
+record's statistic never depends on who else is in the data or in which order.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from limbeck import coins
+from limbeck.data.dataset import LabeledDataset
+from limbeck.nn import augment, networks
+
+_BLOCK = 64  # records embedded at once: first-layer maps of this many stay in a CPU's cache
+
+
+@dataclass(frozen=True)
+class Pool:
+    """``size`` (network, transform) pairs drawn from public coins, shared by all runs.
+
+    shape, classes and mirror are the public form of the data.
+    """
+
+    network: str
+    width: int | None
+    size: int
+    augmented: bool
+    public_coins: int
+    shape: tuple[int, ...]
+    classes: int
+    mirror: bool
+
+    def pair(self, k: int, device: str) -> tuple[networks.Network, augment.Transform]:
+        """Pair ``k``: always the same network and the same transform with one parameter set."""
+        seed = coins.derive(self.public_coins, "pool", k)
+        network = networks.make(
+            self.network, self.shape, self.classes, width=self.width, seed=seed
+        ).to(device)
+        network.requires_grad_(False)
+        generator = coins.generator(seed, "transform")
+        if not self.augmented:
+            return network, augment.identity()
+        return network, augment.draw(generator, self.shape, mirror=self.mirror)
+
+
+def assign(
+    inputs: Float[Tensor, "n ..."], pool_size: int, per_record: int, public_coins: int
+) -> Int64[Tensor, "n pairs"]:
+    """The pairs that each record enters: ``per_record`` of ``pool_size``, by a hash of its content."""
+    pixels = (inputs.flatten(1).double() * 65535).round().long()
+    generator = coins.generator(public_coins, "assignment")
+    bound = 2**62
+    weights = torch.randint(-bound, bound, (pixels.shape[1],), generator=generator) * 2 + 1
+    mixed = (pixels * weights).sum(1)  # int64 arithmetic wraps: a multilinear hash
+    mixed = (mixed ^ (mixed >> 31)) * -7046029254386353131
+    first = ((mixed >> 33) & 0x3FFFFFFF) % pool_size
+    return (first[:, None] + torch.arange(per_record)) % pool_size
+
+
+@torch.no_grad()
+def class_sums(
+    data: LabeledDataset,
+    membership: Bool[Tensor, "runs n"],
+    pool: Pool,
+    per_record: int,
+    *,
+    device: str = "cpu",
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Float[Tensor, "runs pairs classes d"], Float[Tensor, "runs pairs classes"]]:
+    """Sums and counts of embeddings by run, pair and class.
+
+    Each record is embedded once per pair it enters, however many runs there are; the sums of all
+    runs follow as products of the membership matrix with the embeddings.
+    """
+    runs, classes = len(membership), len(data.classes)
+    assigned = assign(data.inputs, pool.size, per_record, pool.public_coins)
+    weights = membership.to(device, torch.float32)
+    sums, counts = [], []
+    for k in range(pool.size):
+        network, transform = pool.pair(k, device)
+        entered = (assigned == k).any(1).nonzero()[:, 0]
+        total = torch.zeros(runs, classes, network.features, device=device)
+        count = torch.zeros(runs, classes, device=device)
+        for label, chosen in _by_class(entered, data.labels, classes):
+            for block in chosen.split(_BLOCK):
+                embedded = network.embed(transform(data.inputs[block].to(device)))
+                rows = weights[:, block.to(device)]
+                total[:, label] += rows @ embedded
+                count[:, label] += rows.sum(1)
+        sums.append(total.cpu())
+        counts.append(count.cpu())
+        if progress is not None:
+            progress((k + 1) / pool.size)
+    return torch.stack(sums, 1), torch.stack(counts, 1)
+
+
+def _by_class(
+    index: Int64[Tensor, " m"], labels: Int64[Tensor, " n"], classes: int
+) -> Iterator[tuple[int, Int64[Tensor, " k"]]]:
+    own = labels[index]
+    for label in range(classes):
+        chosen = index[own == label]
+        if len(chosen):
+            yield label, chosen
+
+
+def enough_pairs(records: int, classes: int, pool_size: int, per_class: int = 64) -> int:
+    """Pairs per record that give each pair about ``per_class`` records of each class."""
+    wanted = per_class * classes * pool_size / records
+    return int(min(pool_size, max(1, round(wanted))))
+
+
