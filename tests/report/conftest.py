@@ -70,7 +70,11 @@ def make_subject(
     attacks = [
         make_attack(group, name, signal, min(1.0, p), runs * records)
         for group, p, records in (("canary", power, 50), ("ordinary", (1 + power) / 2, 300))
-        for name, signal in (("lira-online", "margin"), ("lira-offline", "hinge"), ("loss", "margin"))
+        for name, signal in (
+            ("lira", "margin"),
+            ("lira-offline", "hinge"),
+            ("loss-threshold", "margin"),
+        )
     ]
     values = {
         "title": title,
@@ -112,7 +116,7 @@ def make_subject(
     return Subject(**{**values, **changes})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def evidence() -> Evidence:
     """A mechanism that hardly leaks, beside a random subset and the full data that do."""
     flags = (
@@ -136,7 +140,7 @@ def evidence() -> Evidence:
             "runs": 64,
             "views": 4,
             "roles": {"always": 57500, "canary": 500, "ordinary": 2000, "population": 0},
-            "attacks": ["lira-online", "lira-offline", "loss"],
+            "attacks": ["lira", "lira-offline", "loss-threshold"],
             "canary_indices": list(range(500)),
         },
         dataset={
@@ -147,8 +151,9 @@ def evidence() -> Evidence:
             "classes": ["t-shirt", "trouser", "pullover", "dress"],
         },
         subjects=(
-            make_subject("Distribution matching, 10 per class", "subject", 64, 0.93, 0.783,
-                         flags=flags),
+            make_subject(
+                "Distribution matching, 10 per class", "subject", 64, 0.93, 0.783, flags=flags
+            ),
             make_subject("Random subset, 10 per class", "random-subset", 16, 0.62, 0.724),
             make_subject("Full data", "full-data", 16, 0.25, 0.901),
         ),
@@ -168,7 +173,7 @@ def evidence() -> Evidence:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cost() -> dict[str, Any]:
     return {
         "machine": "2 cores of a small AMD server",
@@ -185,7 +190,7 @@ def cost() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def synthetic() -> SyntheticDataset:
     """Forty smooth 1x28x28 images, ten of each of four classes."""
     coins = torch.Generator().manual_seed(0)
@@ -193,3 +198,11 @@ def synthetic() -> SyntheticDataset:
     inputs = torch.nn.functional.interpolate(small, size=28, mode="bilinear")
     classes = ("t-shirt", "trouser", "pullover", "dress")
     return SyntheticDataset(inputs.clamp(0, 1), torch.arange(40) // 10, classes)
+
+
+@pytest.fixture(scope="session")
+def page(evidence: Evidence, cost: dict[str, Any], synthetic: SyntheticDataset) -> str:
+    """The internal report of all of the above."""
+    from limbeck.report import render
+
+    return render(evidence, cost=cost, synthetic=synthetic)

@@ -8,7 +8,7 @@ expected: further left an ROC rests on single records, and is neither evidence n
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ STYLES = {
 
 
 def resolvable_fpr(attack: Attack) -> float:
-    """The false-positive rate at which ten false positives are to be expected; infinity if unknown."""
+    """The FPR at which ten false positives are to be expected; infinity if unknown."""
     negatives = max((point.negatives for point in attack.operating), default=0)
     return 10 / negatives if negatives else math.inf
 
@@ -90,7 +90,9 @@ def roc(attacks: Sequence[tuple[str, Attack]]) -> str | None:
         # The subject last, so that it lies on top of its company.
         for style, curve in reversed(curves):
             low = np.clip(curve.low, floor, 1)
-            axes.fill_between(curve.fpr, low, curve.high, color=style.color, alpha=0.16, linewidth=0)
+            axes.fill_between(
+                curve.fpr, low, curve.high, color=style.color, alpha=0.16, linewidth=0
+            )
             axes.plot(
                 curve.fpr,
                 np.clip(curve.tpr, floor, 1),
@@ -144,8 +146,13 @@ def trade_off(points: Sequence[tuple[str, Estimate, Estimate]], fpr: float) -> s
         axes.set(yscale="log", ylim=(floor, 1.15))
         axes.set_xlim(max(0.0, min(xs) - margin), min(101.0, max(xs) + margin))
         axes.annotate(
-            "guessing", (1, fpr), (-4, -14), xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points", ha="right", fontsize=10,
+            "guessing",
+            (1, fpr),
+            (-4, -14),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            ha="right",
+            fontsize=10,
         )
         axes.set_xlabel("test accuracy")
         axes.set_ylabel(f"members recognised at {100 * fpr:g}% FPR")
@@ -176,20 +183,19 @@ def swatch(role: str) -> str:
 
 
 def _svg(
-    draw: Any, size: tuple[float, float] = (4.7, 4.1), frame: bool = True
+    draw: Callable[[Axes], None], size: tuple[float, float] = (4.7, 4.1), frame: bool = True
 ) -> str:
-    # SVG has no global state here but the settings, which the context puts back.
+    # Drawing has no global state but the settings, which the context puts back.
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=size, layout="constrained" if frame else "none")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot() if frame else figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        figure = Figure(figsize=size, facecolor="white" if frame else "none")
+        axes = figure.add_axes((0.155, 0.125, 0.825, 0.855) if frame else (0.0, 0.0, 1.0, 1.0))
         draw(axes)
         if frame:
             axes.grid(color=GRID, linewidth=0.8)
             axes.set_axisbelow(True)
             axes.spines[["top", "right"]].set_visible(False)
         drawing = io.BytesIO()
-        figure.savefig(drawing, format="svg", metadata=_NO_DATE, transparent=not frame)
+        FigureCanvasSVG(figure).print_svg(drawing, metadata=_NO_DATE)  # type: ignore[no-untyped-call]
     return drawing.getvalue().decode("utf-8")
 
 

@@ -47,9 +47,7 @@ class Source:
     preview: bytes | None = None
 
 
-def report(
-    source: str | Path | Evidence | Audited, path: str | Path, share: bool = False
-) -> Path:
+def report(source: str | Path | Evidence | Audited, path: str | Path, share: bool = False) -> Path:
     """Write the report of ``source`` to ``path``, whole or not at all; returns the path.
 
     source: an audit folder (``evidence.json``, and where there are ``cost.json``, ``release/`` and
@@ -132,25 +130,31 @@ def render(
     subject = evidence.subjects[0]
     strips = picture.strips(synthetic) if synthetic is not None else ()
     heads = [(s, headline(s)) for s in evidence.subjects]
-    fpr = headline_fpr([attack for _, attack in heads])
-    return _environment().get_template("page.html.j2").render(
-        evidence=evidence,
-        subject=subject,
-        share=share,
-        cost=cost or {},
-        heads=heads,
-        groups=_groups(subject),
-        rocs=_rocs(evidence),
-        trade_off=figures.trade_off(
-            [(s.role, s.utility, point.tpr) for s, a in heads if (point := at(a, fpr))], fpr
-        ),
-        fpr=fpr,
-        synthetic=synthetic,
-        strips=strips,
-        preview=picture.reencoded(preview) if preview and not strips else None,
-        roles=_roles(evidence),
-        plan=flat(evidence.plan),
-        dataset=flat(evidence.dataset),
+    common_fpr = headline_fpr([attack for _, attack in heads])
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            evidence=evidence,
+            subject=subject,
+            share=share,
+            cost=cost or {},
+            heads=heads,
+            groups=_groups(subject),
+            rocs=_rocs(evidence),
+            trade_off=figures.trade_off(
+                [(s.role, s.utility, p.tpr) for s, a in heads if (p := at(a, common_fpr))],
+                common_fpr,
+            ),
+            fpr=headline_fpr([headline(subject)]),
+            common_fpr=common_fpr,
+            synthetic=synthetic,
+            strips=strips,
+            preview=picture.reencoded(preview) if preview and not strips else None,
+            roles=_roles(evidence),
+            plan=flat(evidence.plan),
+            dataset=flat(evidence.dataset),
+        )
     )
 
 
@@ -163,9 +167,8 @@ def headline(subject: Subject, group: str = "canary") -> Attack | None:
 
 
 def headline_fpr(attacks: Sequence[Attack | None]) -> float:
-    """The nominal FPR the page speaks of: the least from 1% on that every mechanism resolves.
+    """The least nominal FPR from 1% on that all these attacks resolve; 1% where there is none.
 
-    Where there is none, the least that the first, the audited mechanism, resolves; else 1%.
     Whether a rate is resolvable depends on counts alone, never on how an attack fared.
     """
     resolved = [
@@ -173,34 +176,30 @@ def headline_fpr(attacks: Sequence[Attack | None]) -> float:
         for a in attacks
         if a is not None
     ]
-    for common in (set.intersection(*resolved), resolved[0]) if resolved else ():
-        if common:
-            return min(common)
-    return HEADLINE_FPR
+    common = set.intersection(*resolved) if resolved else set()
+    return min(common, default=HEADLINE_FPR)
 
 
 def at(attack: Attack | None, fpr: float) -> Operating | None:
     """The attack's resolvable operating point at this nominal FPR; None where there is none."""
     points = attack.operating if attack else ()
-    return next(
-        (p for p in points if math.isclose(p.nominal_fpr, fpr) and p.resolvable), None
-    )
+    return next((p for p in points if math.isclose(p.nominal_fpr, fpr) and p.resolvable), None)
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested JSON values as (key, text) rows; ``options`` adds no level, a method names its key.
+def flat(values: Mapping[str, Any], *path: str) -> list[tuple[str, str]]:
+    """Nested JSON values as (key, text) rows. In a recipe, a method's name stands at its own key.
 
-    >>> flat({"synthesizer": {"method": "dm", "options": {"ipc": 10}}})
-    [('synthesizer', 'dm'), ('synthesizer: ipc', '10')]
+    >>> flat({"trainer": {"method": "standard", "options": {"epochs": 10}}})
+    [('trainer', 'standard'), ('trainer: epochs', '10')]
     """
     rows = []
     for key, value in values.items():
-        name = prefix if key in ("method", "options") and prefix else f"{prefix}: {key}"
-        name = name.removeprefix(": ")
+        unnamed = (key == "options" and "method" in values) or (key == "method" and bool(path))
+        here = path if unnamed else (*path, key.replace("_", " "))
         if isinstance(value, Mapping) and value:
-            rows += flat(value, name)
-        else:
-            rows.append((name.replace("_", " "), _text(value)))
+            rows += flat(value, *here)
+        elif not (unnamed and value == {}):
+            rows.append((": ".join(here), _text(value)))
     return rows
 
 

@@ -62,7 +62,7 @@ def plain(value: float) -> str:
     return np.format_float_positional(value, precision=6, fractional=False, trim="-")
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | int | None) -> str:
     """A time a person can grasp: ``0.4 s``, ``38 s``, ``2 min 5 s``, ``3 h 20 min``."""
     if seconds is None or not math.isfinite(seconds):
         return str(NOT_MEASURED)
@@ -76,7 +76,7 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
 
 
-def memory(mebibytes: float | None) -> str:
+def memory(mebibytes: float | int | None) -> str:
     """An amount of memory: ``512 MiB``, ``3.4 GiB``."""
     if mebibytes is None or not math.isfinite(mebibytes):
         return str(NOT_MEASURED)
@@ -89,7 +89,8 @@ def _with_interval(estimate: Estimate, write: Callable[[float], str]) -> Printed
     notes = _reservations(estimate)
     interval = ""
     if math.isfinite(estimate.low) and math.isfinite(estimate.high):
-        interval = f"[{write(estimate.low)}, {write(estimate.high)}]"
+        # A no-break space: an interval is never cut at the end of a line.
+        interval = f"[{write(estimate.low)},\u00a0{write(estimate.high)}]"
         if estimate.level != 0.95:
             notes.insert(0, f"{100 * estimate.level:.3g}% interval")
     else:

@@ -13,10 +13,19 @@ from typing import Any
 from limbeck.audit.evidence import Attack, Estimate, Evidence, Operating, Subject
 from limbeck.report.figures import cut, resolvable_fpr
 
-_SECRET = ("seed", "hash", "fingerprint", "sha256", "digest", "path", "folder", "index", "indices")
-_PATH = re.compile(r"(^|[\s='\"])(/|~|[A-Za-z]:\\)")
-_LONGEST_LIST = 12
 LEFT_OUT = "left out of the shared edition"
+# fmt: off
+_SECRET = {
+    "seed", "seeds", "hash", "fingerprint", "sha256", "digest", "path", "paths", "file", "folder",
+    "index", "indices", "ids",
+}
+_COUNTS = {
+    "roles", "records", "always", "canary", "canaries", "ordinary", "population", "control", "n",
+}
+# fmt: on
+_PATH = re.compile(r"(^|[\s='\"])(/|~|[A-Za-z]:\\)")
+# As long as the shape of an image; a longer list of numbers is a list of records or classes.
+_LONGEST_NUMBERS = 4
 
 
 def aggregates(evidence: Evidence) -> Evidence:
@@ -24,32 +33,38 @@ def aggregates(evidence: Evidence) -> Evidence:
     return evidence.model_copy(
         update={
             "plan_hash": LEFT_OUT,
-            "plan": scrubbed(evidence.plan, rounded=True),
-            "dataset": scrubbed(evidence.dataset, rounded=True),
+            "plan": scrubbed(evidence.plan),
+            "dataset": scrubbed(evidence.dataset),
             "subjects": tuple(_subject(subject) for subject in evidence.subjects),
         }
     )
 
 
-def scrubbed(value: Any, rounded: bool = False) -> Any:
-    """JSON values without secrets, paths and long lists; counts of 1,000 and more rounded if asked."""
+def scrubbed(value: Any, count: bool = False) -> Any:
+    """JSON values without secrets, paths and lists of records; record counts are rounded.
+
+    count: whether the integers in ``value`` are numbers of records.
+    """
     if isinstance(value, dict):
-        kept = {k: v for k, v in value.items() if not any(s in k.lower() for s in _SECRET)}
-        # A recipe's numbers are the mechanism's options, not counts of private records.
-        return {k: scrubbed(v, rounded and "method" not in value) for k, v in kept.items()}
+        words = {key: set(re.split(r"[^a-z0-9]+", key.lower())) for key in value}
+        return {
+            key: scrubbed(inner, count or bool(words[key] & _COUNTS))
+            for key, inner in value.items()
+            if not words[key] & _SECRET
+        }
     if isinstance(value, (list, tuple)):
-        if len(value) > _LONGEST_LIST and not all(isinstance(v, str) for v in value):
+        if len(value) > _LONGEST_NUMBERS and not all(isinstance(v, str) for v in value):
             return LEFT_OUT
-        return [scrubbed(v, rounded) for v in value]
+        return [scrubbed(v, count) for v in value]
     if isinstance(value, str) and _PATH.search(value):
         return LEFT_OUT
-    if rounded and isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1000:
+    if count and isinstance(value, int) and not isinstance(value, bool) and value >= 100:
         return f"about {_two_digits(value):,}"
     return value
 
 
 def _two_digits(value: int) -> int:
-    unit = 10 ** (len(str(abs(value))) - 2)
+    unit: int = 10 ** (len(str(value)) - 2)
     return round(value / unit) * unit
 
 
@@ -75,6 +90,4 @@ def _operating(point: Operating) -> Operating:
     if point.resolvable:
         return point
     unknown = Estimate(value=math.nan)
-    return point.model_copy(
-        update={"tpr": unknown, "realised_fpr": unknown, "false_positives": 0}
-    )
+    return point.model_copy(update={"tpr": unknown, "realised_fpr": unknown, "false_positives": 0})

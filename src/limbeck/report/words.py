@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from limbeck import registry
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -57,35 +59,42 @@ COMPANY = {
 
 SIGNALS = {"margin": "logit margin", "hinge": "hinge"}
 
+_WITH_AND_WITHOUT = (
+    "compares how the release treats a record with how it treats it when the record is known to "
+    "be in, and when it is known to be out"
+)
 _ATTACKS = {
-    "loss": ("Loss threshold", "calls a record a member when the classifier fits it well"),
-    "lira": (
-        "LiRA",
-        "compares how the release treats a record with how it treats it when the record is known "
-        "to be in, and known to be out",
+    "loss-threshold": (
+        "Loss threshold",
+        "calls a record a member when the classifier fits it well",
     ),
-    "lira-online": (
-        "LiRA, online",
-        "compares how the release treats a record with how it treats it when the record is known "
-        "to be in, and known to be out",
-    ),
+    "lira": ("LiRA", _WITH_AND_WITHOUT),
     "lira-offline": (
         "LiRA, offline",
         "compares how the release treats a record with how it treats it when the record is known "
         "to be out",
     ),
 }
+_VARIANTS = {"-pooled": ", pooled variance", "-per-record": ", a variance for each record"}
 
 
 def attack(name: str) -> str:
     """The title of an attack."""
-    return _ATTACKS[_key(name)][0] if _key(name) in _ATTACKS else name
+    base, variant = _split(name)
+    return _ATTACKS[base][0] + variant if base in _ATTACKS else name
 
 
 def attack_note(name: str) -> str:
     """What an attack does, in half a sentence; empty where it is not known."""
-    return _ATTACKS[_key(name)][1] if _key(name) in _ATTACKS else ""
+    base, _ = _split(name)
+    if base in _ATTACKS:
+        return _ATTACKS[base][1]
+    known = registry.methods("attack").get(name)
+    return known.summary if known else ""
 
 
-def _key(name: str) -> str:
-    return name.lower().replace("_", "-").removesuffix("-threshold")
+def _split(name: str) -> tuple[str, str]:
+    for suffix, said in _VARIANTS.items():
+        if name.endswith(suffix):
+            return name.removesuffix(suffix), said
+    return name, ""
