@@ -53,6 +53,7 @@ def load(
     limit: keep that many private records, a random slice with the classes' own proportions.
     test_share, seed: where the data have no test part of their own, this share of each class
         becomes one, never separating the records of a group; the slice also follows the seed.
+        Keep the seed the same wherever the two parts of the same data are used.
     size, channels: images become size x size pixels of 1 or 3 channels.
     label, group: the columns (tables) or attribute (CelebA) with the label and the person.
     value_range: the public (lowest, highest) value of every input, scaled to [0, 1]; values

@@ -67,23 +67,20 @@ def common_form(files: Sequence[ImageFile], names: Sequence[str], request: Reque
 def decode(
     files: Sequence[ImageFile], names: Sequence[str], request: Request, *, crop: bool = False
 ) -> Float[Tensor, "n c h w"]:
-    """The image files, one by one, in the size and channels of the (settled) request.
+    """The image files, one by one, in the form that ``common_form`` settled for all of them.
 
     crop: take the central square before resizing, instead of stretching to a square.
-    DatasetError names the file that is no image, is cut short, or differs in size.
+    DatasetError names the file that is no image or is cut short.
     """
     channels = request.channels or 3
-    out: list[NDArray[np.float32]] = []
-    for file, name in zip(files, names, strict=True):
+    out = torch.empty(0)
+    for i, (file, name) in enumerate(zip(files, names, strict=True)):
         with _open(file, name) as image:
-            pixels = _pixels(image, request.size, channels, name, crop)
-        if out and pixels.shape != out[0].shape:
-            raise DatasetError(
-                f"{name} is {_text(pixels.shape[::-1][:2])} pixels, {names[0]} is "
-                f"{_text(out[0].shape[::-1][:2])}; say the size to give all images, such as size=32"
-            )
-        out.append(pixels)
-    return torch.from_numpy(np.stack(out))
+            pixels = torch.from_numpy(_pixels(image, request.size, channels, name, crop))
+        if i == 0:
+            out = torch.empty((len(files), *pixels.shape))
+        out[i] = pixels
+    return out
 
 
 def _open(file: ImageFile, name: str) -> Image.Image:
