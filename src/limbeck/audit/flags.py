@@ -1,0 +1,108 @@
+"""Reasons to trust an audit less (warnings), or to know something about it (information)."""
+
+from dataclasses import dataclass
+
+from limbeck.audit import evidence
+from limbeck.audit.inference.roc import EXPECTED_FALSE_POSITIVES
+from limbeck.types import Estimate, Guarantee
+
+FEWEST_RUNS = 16
+FEW_FALSE_POSITIVES = "few-false-positives"
+NULL_TEST_FAILED = "null-test-failed"
+CONTROL_NOT_FOUND = "control-not-found"
+CONTRADICTED = "guarantee-contradicted"
+
+_RESOLVED_FPR = 0.01
+_LEARNT = 0.5
+_UTILITY_GAP = 0.03
+"""A release whose accuracy is further than this from its shadow runs' was made otherwise."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the flags look at.
+
+    negatives: judged non-member trials of the attacked group.
+    learnt: share of the canaries that runs which held them classify as labelled; None without any.
+    alarm_bound: lower bound on epsilon at 99.9%; NaN without one.
+    target_utility: test accuracy of the release itself; None if not known.
+    """
+
+    runs: int
+    balanced: bool
+    negatives: int
+    learnt: float | None
+    null_test: evidence.Check
+    positive_control: evidence.Check
+    guarantee: Guarantee | None
+    alarm_bound: float
+    utility: Estimate
+    target_utility: float | None
+
+
+def raise_flags(seen: Circumstances) -> tuple[evidence.Flag, ...]:
+    """The flags that these circumstances raise, warnings first."""
+    warnings: list[tuple[str, str]] = []
+    information: list[tuple[str, str]] = []
+    claimed = seen.guarantee.epsilon if seen.guarantee else None
+    if claimed is not None and seen.alarm_bound > claimed:
+        warnings.append(
+            (
+                CONTRADICTED,
+                f"The claimed epsilon {claimed:g} is refuted: the runs show at least "
+                f"{seen.alarm_bound:.2g} at 99.9% confidence.",
+            )
+        )
+    if not seen.null_test.passed:
+        warnings.append((NULL_TEST_FAILED, seen.null_test.sentence))
+    if not seen.positive_control.passed:
+        warnings.append((CONTROL_NOT_FOUND, seen.positive_control.sentence))
+    if seen.balanced:
+        warnings.append(
+            (
+                "balanced-membership",
+                "Every record is in exactly as many runs, which gives the held-out coin away; no "
+                "bound on epsilon is printed.",
+            )
+        )
+    if seen.runs < FEWEST_RUNS:
+        warnings.append(
+            ("few-runs", f"{seen.runs} shadow runs are fewer than {FEWEST_RUNS}: plan more.")
+        )
+    expected = _RESOLVED_FPR * seen.negatives
+    if expected < EXPECTED_FALSE_POSITIVES:
+        warnings.append(
+            (
+                FEW_FALSE_POSITIVES,
+                f"A false-positive rate of 1% rests on {expected:.1f} expected false positives of "
+                f"{seen.negatives:,}, fewer than {EXPECTED_FALSE_POSITIVES}: plan more runs or "
+                "canaries.",
+            )
+        )
+    if seen.target_utility is not None:
+        gap = seen.target_utility - seen.utility.value
+        if abs(gap) > _UTILITY_GAP:
+            warnings.append(
+                (
+                    "target-unlike-shadows",
+                    f"The release scores {seen.target_utility:.1%} where its shadow runs score "
+                    f"{seen.utility.value:.1%}: they may not stand for it.",
+                )
+            )
+    if seen.learnt is not None and seen.learnt < _LEARNT:
+        information.append(
+            (
+                "canaries-not-learnt",
+                f"Runs that held a canary give it its assigned label in {seen.learnt:.0%} of the "
+                "cases: the mechanism hardly fits unusual records.",
+            )
+        )
+    if seen.guarantee is None:
+        information.append(
+            ("no-guarantee", "The mechanism claims no formal guarantee: only attacks speak for it.")
+        )
+    return tuple(
+        evidence.Flag(name=name, severity=severity, sentence=sentence)
+        for severity, raised in (("warning", warnings), ("information", information))
+        for name, sentence in raised
+    )

@@ -1,0 +1,121 @@
+"""The conclusion in words that a privacy officer can act on. No verdict says "safe"."""
+
+import math
+from collections.abc import Sequence
+
+from limbeck.audit import evidence
+from limbeck.audit.flags import CONTRADICTED
+from limbeck.audit.inference.roc import NOMINAL_FPRS
+
+FAMILYWISE = 0.01
+"""Chance that any of a subject's attacks is called a leak where there is none."""
+
+HINT = 0.05
+"""The same for "something may be there", which is not yet a leak and no longer nothing."""
+
+ATTACKER = (
+    "an attacker who holds the release, knows the records in question, and can repeat the "
+    "mechanism on data like yours"
+)
+NOT_TESTED = (
+    "attacks on the released images alone, without training a model on them",
+    "reconstruction of records from the release",
+    "several releases of the same data, attacked together",
+    "an attacker who knows all other records and the mechanism's coins",
+)
+
+
+def verdict(
+    subjects: Sequence[evidence.Subject], *, not_tested: Sequence[str] = NOT_TESTED
+) -> evidence.Verdict:
+    """What the evidence on ``subjects[0]``, beside its company, amounts to.
+
+    leak: a p-value (AUC above 0.5, or TPR above the realised FPR) below 1% after Bonferroni's
+    correction for all of the subject's attacks, or a guarantee contradicted. none-found: nothing
+    at 5% after the same correction, no bound on epsilon above 0, the positive control found, some
+    leak detectable and no warning. unclear: everything else, and whatever an audit says that
+    fails its own null test.
+    """
+    subject = subjects[0]
+    warnings = [flag.sentence for flag in subject.flags if flag.severity == "warning"]
+    contradicted = any(flag.name == CONTRADICTED for flag in subject.flags)
+    smallest = _corrected_p_value(subject)
+    trusted = subject.null_test.passed
+    outcome = "unclear"
+    headline = (
+        f"The evidence is too weak to tell whether {subject.title} leaks who was in the data."
+    )
+    if contradicted and trusted:
+        outcome = "leak"
+        headline = (
+            f"The claimed guarantee of {subject.title} does not hold: {ATTACKER} learns more about "
+            "who was in the data than it allows."
+        )
+    elif smallest < FAMILYWISE and trusted:
+        outcome = "leak"
+        headline = (
+            f"{subject.title} leaks: {ATTACKER} can tell who was in the data better than by chance."
+        )
+    elif (
+        smallest >= HINT
+        and trusted
+        and subject.positive_control.passed
+        and not warnings
+        and not subject.epsilon_lower.value > 0
+        and not math.isnan(subject.detectable_tpr)
+    ):
+        outcome = "none-found"
+        headline = (
+            f"No leak of {subject.title} was found by {ATTACKER}; one that names "
+            f"{subject.detectable_tpr:.1%} of the members at 1% false alarms would most likely "
+            "have been seen."
+        )
+    reasons = [_strongest(subject), _bound(subject)]
+    if outcome == "unclear" and smallest < HINT and trusted:
+        reasons.insert(0, "Something was seen that is hard to put down to chance: plan more runs.")
+    checks = [check.sentence for check in (subject.positive_control, subject.null_test)]
+    reasons += checks + [sentence for sentence in warnings if sentence not in checks]
+    reasons += [_beside(other) for other in subjects[1:]]
+    return evidence.Verdict(
+        outcome=outcome, headline=headline, reasons=tuple(reasons), not_tested=tuple(not_tested)
+    )
+
+
+def _corrected_p_value(subject: evidence.Subject) -> float:
+    tests = [attack.p_value for attack in subject.attacks]
+    tests += [point.p_value for attack in subject.attacks for point in attack.operating]
+    return min(1.0, len(tests) * min(tests, default=1.0))
+
+
+def _strongest(subject: evidence.Subject) -> str:
+    attack = _best(subject)
+    text = f"Strongest attack ({attack.name} on {attack.group} records): AUC {attack.auc.plain()}"
+    for point in attack.operating:
+        if point.nominal_fpr == NOMINAL_FPRS[1]:
+            text += (
+                f"; {point.tpr.value:.1%} of the members named at {point.realised_fpr.value:.1%} "
+                f"false alarms ({point.false_positives} of {point.negatives:,})"
+            )
+    return text + "."
+
+
+def _best(subject: evidence.Subject) -> evidence.Attack:
+    canaries = [attack for attack in subject.attacks if attack.group == "canary"]
+    return max(canaries or subject.attacks, key=lambda attack: attack.auc.value)
+
+
+def _bound(subject: evidence.Subject) -> str:
+    bound = subject.epsilon_lower
+    if math.isnan(bound.value):
+        measured = "No lower bound on epsilon could be measured"
+    else:
+        measured = f"Measured lower bound on epsilon: {bound.value:.2g} ({bound.level:.0%})"
+    claimed = subject.guarantee
+    if claimed is None:
+        return f"{measured}; no formal guarantee is claimed."
+    return f"{measured}; the accountant's epsilon is {claimed['epsilon']:g}."
+
+
+def _beside(other: evidence.Subject) -> str:
+    attack = _best(other)
+    return f"For comparison, {other.title}: AUC {attack.auc.plain()}, {attack.name}."
