@@ -43,9 +43,10 @@ def make_attack(group: str, name: str, signal: str, power: float, negatives: int
                 false_positives=round(expected * 1.02),
                 negatives=negatives,
                 resolvable=expected >= 10,
+                p_value=0.031 if power > 0.9 else 1e-7,
             )
         )
-    auc = 1 / (power + 1)
+    auc = 1 / (power + 1)  # the integral of the curve
     advantage = max(0.0, float((tpr - fpr).max()))
     return Attack(
         name=name,
@@ -61,6 +62,7 @@ def make_attack(group: str, name: str, signal: str, power: float, negatives: int
             low=tuple(np.maximum(tpr - spread, 0).tolist()),
             high=tuple(np.minimum(tpr + spread, 1).tolist()),
         ),
+        p_value=0.012 if power > 0.9 else 1e-9,
     )
 
 
@@ -68,12 +70,12 @@ def make_subject(
     title: str, role: str, runs: int, power: float, utility: float, **changes: Any
 ) -> Subject:
     attacks = [
-        make_attack(group, name, signal, min(1.0, p), runs * records)
+        make_attack(group, name, signal, min(1.0, p + weaker), runs * records)
         for group, p, records in (("canary", power, 50), ("ordinary", (1 + power) / 2, 300))
-        for name, signal in (
-            ("lira", "margin"),
-            ("lira-offline", "hinge"),
-            ("loss-threshold", "margin"),
+        for name, signal, weaker in (
+            ("loss-threshold", "margin", 0.05),
+            ("lira", "margin", 0.0),
+            ("lira-offline", "hinge", 0.03),
         )
     ]
     values = {
@@ -139,9 +141,15 @@ def evidence() -> Evidence:
             "seed": 77123,
             "runs": 64,
             "views": 4,
-            "roles": {"always": 57500, "canary": 500, "ordinary": 2000, "population": 0},
+            "roles": {
+                "always": 57500,
+                "canary": list(range(70000, 70050)),
+                "ordinary": list(range(80000, 82000)),
+            },
+            "membership": "cafe" * 16,
+            "run_seeds": [991, 992, 993],
             "attacks": ["lira", "lira-offline", "loss-threshold"],
-            "canary_indices": list(range(500)),
+            "half_b": list(range(1, 64, 2)),
         },
         dataset={
             "name": "fashion-mnist",

@@ -13,7 +13,7 @@ from limbeck.audit.evidence import Check, Estimate, Evidence
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
 from limbeck.report import render, report
-from limbeck.report.html import flat, headline_fpr
+from limbeck.report.html import flat, headline, headline_fpr
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "img", "path", "circle", "link", "br", "hr", "input"}
@@ -238,13 +238,12 @@ def test_a_value_without_interval_or_trials_says_so(evidence):
 
 
 def test_unresolvable_rates_print_no_value(evidence):
-    subject = evidence.subjects[0]
-    attack = subject.attacks[0]
+    attack = (subject := evidence.subjects[0]).attack("lira")
     wrong = Estimate(value=0.4321, low=0.42, high=0.44, trials=5)
     points = (*attack.operating[:2], attack.operating[2].model_copy(update={"tpr": wrong}))
     assert not points[2].resolvable
     changed = attack.model_copy(update={"operating": points})
-    page = words(render(change(evidence, attacks=(changed, *subject.attacks[1:]))))
+    page = words(render(change(evidence, attacks=(changed, *subject.attacks[2:]))))
     assert "43.2" not in page
     assert "not resolvable under 10 false alarms expected 3 of 3,200 false alarms" in page
 
@@ -255,6 +254,15 @@ def test_the_page_speaks_of_one_percent_only_where_that_is_resolvable(evidence, 
     assert headline_fpr([subject, subset]) == 0.1  # 800 negatives: eight false positives at 1%
     assert headline_fpr([]) == 0.01
     assert "Planted records recognised, at 1% false alarms" in words(page)
+
+
+def test_the_strongest_attack_is_the_one_shown(evidence, page):
+    subject = evidence.subjects[0]
+    assert headline(subject) is subject.attack("lira")
+    assert headline(subject, "ordinary") is subject.attack("lira", group="ordinary")
+    assert headline(subject, "control") is None
+    assert "Strongest attack LiRA logit margin LiRA logit margin" in words(page)
+    assert page.count('<tr class="judged">') == 2 * len(evidence.subjects)
 
 
 def test_a_guarantee_is_stated_with_its_terms(evidence):
@@ -274,10 +282,13 @@ def test_shared_edition_keeps_aggregates_only(evidence, cost, synthetic):
         "method": "command",
         "options": {"command": "/home/ann/run.sh --fast", "seed": 4242, "steps": 20000},
     }
-    evidence = change(evidence, recipe=open_recipe)
+    few = ("On canaries 0.3% were named at 0.1% false alarms (3 of 3,200).", "It leaks little.")
+    verdict = evidence.verdict.model_copy(update={"reasons": few})
+    evidence = change(evidence, recipe=open_recipe).model_copy(update={"verdict": verdict})
     inside = render(evidence, synthetic=synthetic)
     outside = render(evidence, cost=cost, synthetic=synthetic, share=True)
-    secrets = ("77,123", "4,242", "/home/ann", "60,123", "57,500", "beef" * 16, evidence.plan_hash)
+    secrets = ("77,123", "4,242", "/home/ann", "60,123", "57,500", "beef" * 16, "cafe" * 16)
+    secrets += ("991", evidence.plan_hash, "(3 of 3,200)")
     for secret in secrets:
         assert secret in inside
         assert secret not in outside
@@ -285,6 +296,8 @@ def test_shared_edition_keeps_aggregates_only(evidence, cost, synthetic):
     assert "Shared edition: aggregates only." in outside and "Internal." not in outside
     visible = words(outside)
     assert "about 60,000" in visible
+    assert "ordinary about 2,000" in visible and "canary 50" in visible
+    assert "It leaks little." in visible
     assert "steps 20,000" in visible  # an option of the mechanism, not a count of records
     assert "not resolvable under 10 false alarms expected" in visible
     assert "expected 3 of 3,200 false alarms" in words(inside)

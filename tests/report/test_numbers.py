@@ -60,3 +60,10 @@ def test_memory_and_plain_settings():
     assert numbers.memory(None) == "not measured"
     assert numbers.plain(1e-5) == "0.00001"
     assert numbers.plain(0.5) == "0.5"
+
+
+def test_p_values_and_small_negatives():
+    assert numbers.p_value(0.0317) == "p = 0.032"
+    assert numbers.p_value(1e-9) == "p < 0.001"
+    assert numbers.p_value(math.nan) == "p not recorded"
+    assert numbers.percent(estimate(-0.0003, -0.02, 0.02)).value == "0.0%"

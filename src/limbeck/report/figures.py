@@ -188,7 +188,7 @@ def _svg(
     # Drawing has no global state but the settings, which the context puts back.
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=size, facecolor="white" if frame else "none")
-        axes = figure.add_axes((0.155, 0.125, 0.825, 0.855) if frame else (0.0, 0.0, 1.0, 1.0))
+        axes = figure.add_axes((0.175, 0.125, 0.77, 0.855) if frame else (0.0, 0.0, 1.0, 1.0))
         draw(axes)
         if frame:
             axes.grid(color=GRID, linewidth=0.8)

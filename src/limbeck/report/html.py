@@ -159,11 +159,13 @@ def render(
 
 
 def headline(subject: Subject, group: str = "canary") -> Attack | None:
-    """The attack a subject is judged by: the first of the plan on these records; None if none.
+    """The attack a subject is judged by: the strongest on these records, by AUC; None if none.
 
-    The plan fixed the order before anything ran, so this choice owes nothing to the scores.
+    Chosen on the scores it is shown with, which flatters it: an error on the side of caution.
     """
-    return next((a for a in subject.attacks if a.group == group), None)
+    attacks = [a for a in subject.attacks if a.group == group]
+    known = [a for a in attacks if math.isfinite(a.auc.value)]
+    return max(known, key=lambda a: a.auc.value, default=attacks[0] if attacks else None)
 
 
 def headline_fpr(attacks: Sequence[Attack | None]) -> float:
@@ -267,6 +269,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         percent=numbers.percent,
+        p_value=numbers.p_value,
         score=numbers.score,
         lower_bound=numbers.lower_bound,
         rate=numbers.rate,
@@ -280,6 +283,7 @@ def _environment() -> Environment:
     environment.globals.update(
         words=words,
         at=at,
+        headline=headline,
         swatch=cache(figures.swatch),
         finite=math.isfinite,
     )

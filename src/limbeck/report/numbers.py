@@ -30,13 +30,13 @@ NOT_MEASURED = Printed("not measured")
 def percent(estimate: Estimate) -> Printed:
     """A rate and its interval in percent, such as ``1.2% [0.8%, 1.9%]``."""
     decimals = _decimals(100 * estimate.value, 100 * (estimate.high - estimate.low))
-    return _with_interval(estimate, lambda rate: f"{100 * rate:.{decimals}f}%")
+    return _with_interval(estimate, lambda rate: f"{_fixed(100 * rate, decimals)}%")
 
 
 def score(estimate: Estimate) -> Printed:
     """A number that is not a rate, such as an AUC, with its interval: ``0.743 [0.731, 0.755]``."""
     decimals = 2 if estimate.high - estimate.low >= 0.1 else 3
-    return _with_interval(estimate, lambda value: f"{value:.{decimals}f}")
+    return _with_interval(estimate, lambda value: _fixed(value, decimals))
 
 
 def lower_bound(estimate: Estimate) -> Printed:
@@ -53,6 +53,13 @@ def lower_bound(estimate: Estimate) -> Printed:
 def rate(value: float) -> str:
     """A rate that has no interval by nature, such as a nominal one: ``0.1%``."""
     return f"{100 * value:.3g}%" if math.isfinite(value) else str(NOT_MEASURED)
+
+
+def p_value(value: float) -> str:
+    """A probability under "there is no leak": ``p = 0.032``, ``p < 0.001``."""
+    if not math.isfinite(value):
+        return "p not recorded"
+    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
 
 
 def plain(value: float) -> str:
@@ -97,6 +104,11 @@ def _with_interval(estimate: Estimate, write: Callable[[float], str]) -> Printed
         notes.insert(0, "no interval")
     reserved = f"({', '.join(notes)})" if notes else ""
     return Printed(write(estimate.value), f"{interval} {reserved}".strip())
+
+
+def _fixed(value: float, decimals: int) -> str:
+    # Rounded first and then added to zero: no "-0.0".
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
 def _reservations(estimate: Estimate) -> list[str]:

@@ -24,6 +24,8 @@ _COUNTS = {
 }
 # fmt: on
 _PATH = re.compile(r"(^|[\s='\"])(/|~|[A-Za-z]:\\)")
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
+_FEW = re.compile(r"\(\d of [\d,]+\)")  # "(3 of 800)": a sentence about single false positives
 # As long as the shape of an image; a longer list of numbers is a list of records or classes.
 _LONGEST_NUMBERS = 4
 
@@ -36,6 +38,9 @@ def aggregates(evidence: Evidence) -> Evidence:
             "plan": scrubbed(evidence.plan),
             "dataset": scrubbed(evidence.dataset),
             "subjects": tuple(_subject(subject) for subject in evidence.subjects),
+            "verdict": evidence.verdict.model_copy(
+                update={"reasons": tuple(r for r in evidence.verdict.reasons if not _FEW.search(r))}
+            ),
         }
     )
 
@@ -43,7 +48,7 @@ def aggregates(evidence: Evidence) -> Evidence:
 def scrubbed(value: Any, count: bool = False) -> Any:
     """JSON values without secrets, paths and lists of records; record counts are rounded.
 
-    count: whether the integers in ``value`` are numbers of records.
+    count: whether ``value`` tells how many records there are, or which (then only how many).
     """
     if isinstance(value, dict):
         words = {key: set(re.split(r"[^a-z0-9]+", key.lower())) for key in value}
@@ -53,10 +58,12 @@ def scrubbed(value: Any, count: bool = False) -> Any:
             if not words[key] & _SECRET
         }
     if isinstance(value, (list, tuple)):
+        if count:
+            return scrubbed(len(value), count)
         if len(value) > _LONGEST_NUMBERS and not all(isinstance(v, str) for v in value):
             return LEFT_OUT
         return [scrubbed(v, count) for v in value]
-    if isinstance(value, str) and _PATH.search(value):
+    if isinstance(value, str) and (_PATH.search(value) or _DIGEST.fullmatch(value)):
         return LEFT_OUT
     if count and isinstance(value, int) and not isinstance(value, bool) and value >= 100:
         return f"about {_two_digits(value):,}"
