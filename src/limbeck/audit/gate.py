@@ -3,7 +3,7 @@
 import math
 
 from limbeck.audit import evidence
-from limbeck.audit.flags import CONTROL_NOT_FOUND, FEW_FALSE_POSITIVES, NULL_TEST_FAILED
+from limbeck.audit.inference.flags import CONTROL_NOT_FOUND, FEW_FALSE_POSITIVES, NULL_TEST_FAILED
 from limbeck.errors import OptionError
 
 HOLDS, FAILS, TOO_WEAK = 0, 1, 3

@@ -12,10 +12,10 @@ from limbeck.audit import evidence
 from limbeck.audit.attacks.base import SIGNALS, MembershipAttack, Observed, Signal
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.attacks.loss_threshold import LossThreshold
-from limbeck.audit.flags import Circumstances, raise_flags
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.checks import detectable_tpr, null_test, positive_control
 from limbeck.audit.inference.epsilon import epsilon_lower_bound
+from limbeck.audit.inference.flags import Circumstances, raise_flags
 from limbeck.audit.inference.intervals import Clusters
 from limbeck.errors import OptionError
 from limbeck.types import Estimate, Guarantee

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from limbeck.audit import evidence
-from limbeck.audit.flags import CONTRADICTED
+from limbeck.audit.inference.flags import CONTRADICTED
 from limbeck.audit.inference.roc import NOMINAL_FPRS
 
 FAMILYWISE = 0.01
