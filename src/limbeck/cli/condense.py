@@ -58,7 +58,9 @@ def condense(
 
     from limbeck import recipe
     from limbeck.cli.progress import Bar
+    from limbeck.workers import keep_memory
 
+    keep_memory()
     given = {"ipc": ipc, "init": init, "epsilon": epsilon}
     synthesizer = recipe.build(
         method, method_options(method, "synthesizer", options or [], given), "synthesizer"

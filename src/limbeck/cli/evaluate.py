@@ -29,7 +29,7 @@ def evaluate(
     ] = None,
     network: Annotated[str, typer.Option(help="Network trained on the release.")] = "convnet3",
     recipe: Annotated[
-        str, typer.Option(help="How it is trained: search, confirm, standard.")
+        str, typer.Option(help="How it is trained: search, confirm or reference.")
     ] = "search",
     networks: Annotated[int, typer.Option(min=1, help="How many, from different seeds.")] = 3,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
@@ -45,21 +45,28 @@ def evaluate(
     if (test is None) == (private is None):
         raise OptionError("give either --test or --private, and not both")
 
+    from limbeck.cli.progress import Bar
     from limbeck.data.synthetic import SyntheticDataset
     from limbeck.train.evaluate import evaluate as measure
+    from limbeck.workers import keep_memory
 
+    keep_memory()
+    device = common.torch_device()
     synthetic = SyntheticDataset.load(release)
     held_out = data.load(private)[1] if private is not None else data.read(str(test))
     started = time.monotonic()
-    accuracy = measure(
-        synthetic,
-        held_out,
-        network=network,
-        recipe=recipe,
-        networks=networks,
-        seed=common.seed,
-        workers=workers,
-    )
+    with Bar(f"training {networks} networks") as bar:
+        accuracy = measure(
+            synthetic,
+            held_out,
+            network=network,
+            recipe=recipe,
+            networks=networks,
+            seed=common.seed,
+            device=device,
+            workers=workers,
+            progress=bar.update,
+        )
     seconds = time.monotonic() - started
     if common.as_json:
         console.document(

@@ -2,6 +2,9 @@
 
 import dataclasses
 import inspect
+import types
+import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +31,7 @@ class Option:
 def options(cls: type) -> list[Option]:
     """The options of a method class, in the order it declares them."""
     listed = []
+    hints = typing.get_type_hints(cls, include_extras=True)
     for field in dataclasses.fields(cls):
         if field.default_factory is not dataclasses.MISSING:
             shown = repr(field.default_factory())
@@ -35,16 +39,35 @@ def options(cls: type) -> list[Option]:
             shown = repr(field.default)
         else:
             shown = "required"
-        listed.append(Option(field.name, _type(field.type), shown))
+        listed.append(Option(field.name, _type(hints[field.name]), shown))
     return listed
 
 
 def _type(annotation: Any) -> str:
-    if isinstance(annotation, str):
-        return annotation
-    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
+    """An annotation in words: ``Annotated[int, Field(ge=1)] | None`` is "int >= 1 | None"."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return " ".join([_type(parts[0]), *_limits(parts[1:])])
+    if origin is typing.Literal:
+        return " | ".join(map(repr, parts))
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(_type, parts))
+    if annotation is type(None):
+        return "None"
+    if isinstance(annotation, type) and origin is None:
         return annotation.__name__
-    return str(annotation).replace("typing.", "").replace("limbeck.", "")
+    return str(annotation).replace("typing.", "")
+
+
+def _limits(marks: Sequence[Any]) -> list[str]:
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    return [
+        f"{sign} {getattr(limit, name)}"
+        for mark in marks
+        for limit in getattr(mark, "metadata", [mark])
+        for name, sign in signs.items()
+        if hasattr(limit, name)
+    ]
 
 
 def page() -> str:

@@ -205,15 +205,15 @@ def expand(command: Callable[..., int]) -> Callable[..., int]:
     return run
 
 
-def assignments(words: Sequence[str]) -> dict[str, Any]:
+def assignments(words: Sequence[str], flag: str = "--set") -> dict[str, Any]:
     """The options of ``--set name=value``; values are JSON, and plain words are text."""
     values: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not (equals and name.isidentifier()):
-            raise OptionError(f"--set {word}: write name=value, for example --set steps=200")
+            raise OptionError(f"{flag} {word}: write name=value, for example {flag} steps=200")
         if name in values:
-            raise OptionError(f"--set {name}: given twice")
+            raise OptionError(f"{flag} {name}: given twice")
         try:
             values[name] = json.loads(text)
         except json.JSONDecodeError:
