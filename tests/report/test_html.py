@@ -336,7 +336,14 @@ def test_report_shows_a_preview_where_there_is_no_release(tmp_path, evidence, sy
     assert 'alt="Overview of the synthetic images"' in page
 
 
-def test_report_takes_an_audit_or_its_evidence(tmp_path, evidence, cost):
+def test_report_takes_an_audit_with_its_folder(tmp_path, evidence, cost, synthetic, page):
+    synthetic.save(tmp_path / "release")
+    nested = {"machine": cost["machine"], "workers": 2, "subjects": cost}
+    audit = SimpleNamespace(evidence=evidence, cost=nested, folder=tmp_path)
+    assert report(audit, tmp_path / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_report_takes_what_holds_evidence_or_evidence_itself(tmp_path, evidence, cost):
     audit = SimpleNamespace(evidence=evidence, cost=cost)
     shared = limbeck.report(audit, tmp_path / "a.html", share=True).read_text(encoding="utf-8")
     assert "Shared edition" in shared and cost["machine"] in shared

@@ -29,7 +29,10 @@ HEADLINE_FPR = 0.01
 
 @runtime_checkable
 class Audited(Protocol):
-    """Anything that carries evidence; ``cost`` and ``synthetic`` are used where it has them."""
+    """Anything that carries evidence, such as ``limbeck.audit.Audit``.
+
+    Where it has them, ``cost``, ``synthetic`` and the pictures in its ``folder`` are used too.
+    """
 
     evidence: Evidence
 
@@ -42,7 +45,7 @@ class Source:
     """
 
     evidence: Evidence
-    cost: dict[str, Any] | None = None
+    cost: Mapping[str, Any] | None = None
     synthetic: SyntheticDataset | None = None
     preview: bytes | None = None
 
@@ -51,8 +54,7 @@ def report(source: str | Path | Evidence | Audited, path: str | Path, share: boo
     """Write the report of ``source`` to ``path``, whole or not at all; returns the path.
 
     source: an audit folder (``evidence.json``, and where there are ``cost.json``, ``release/`` and
-        ``preview.png``), evidence itself, or an object with ``evidence`` (and ``cost``,
-        ``synthetic``).
+        ``preview.png``), evidence itself, or an audit (see ``Audited``).
     share: keep aggregates only, for readers outside.
     Raises StoreError when the folder holds no evidence or damaged evidence.
     """
@@ -61,9 +63,9 @@ def report(source: str | Path | Evidence | Audited, path: str | Path, share: boo
     elif isinstance(source, Evidence):
         found = Source(source)
     else:
-        found = Source(
-            source.evidence, getattr(source, "cost", None), getattr(source, "synthetic", None)
-        )
+        synthetic, preview = _pictures(getattr(source, "folder", None))
+        synthetic = getattr(source, "synthetic", None) or synthetic
+        found = Source(source.evidence, getattr(source, "cost", None), synthetic, preview)
     page = render(
         found.evidence,
         cost=found.cost,
@@ -91,11 +93,17 @@ def load(folder: str | Path) -> Source:
         ) from None
     except UnicodeDecodeError:
         raise StoreError(f"{evidence_file}: not UTF-8 text; run the audit again") from None
-    release = root / "release"
+    return Source(evidence, _cost(root / "cost.json"), *_pictures(root))
+
+
+def _pictures(folder: Path | None) -> tuple[SyntheticDataset | None, bytes | None]:
+    """The release and the preview that an audit folder holds."""
+    if folder is None:
+        return None, None
+    release = folder / "release"
     synthetic = SyntheticDataset.load(release) if release.is_dir() else None
-    previews = [p for p in (root / "preview.png", release / "preview.png") if p.is_file()]
-    preview = previews[0].read_bytes() if previews else None
-    return Source(evidence, _cost(root / "cost.json"), synthetic, preview)
+    previews = [p for p in (folder / "preview.png", release / "preview.png") if p.is_file()]
+    return synthetic, previews[0].read_bytes() if previews else None
 
 
 def _cost(file: Path) -> dict[str, Any] | None:
@@ -113,15 +121,15 @@ def _cost(file: Path) -> dict[str, Any] | None:
 def render(
     evidence: Evidence,
     *,
-    cost: dict[str, Any] | None = None,
+    cost: Mapping[str, Any] | None = None,
     synthetic: SyntheticDataset | None = None,
     preview: bytes | None = None,
     share: bool = False,
 ) -> str:
     """The report's HTML.
 
-    cost: per subject title ``cpu_seconds``, ``wall_seconds``, ``peak_memory_mib``; ``machine``
-        in words.
+    cost: ``machine`` in words, and by subject title (at the top or under ``subjects``)
+        ``cpu_seconds``, ``wall_seconds``, ``peak_memory_mib``.
     synthetic: the released set, for its picture; preview: a PNG of it, used where it is None.
     share: aggregates only; also leaves the picture out, since images are records.
     """
@@ -138,7 +146,8 @@ def render(
             evidence=evidence,
             subject=subject,
             share=share,
-            cost=cost or {},
+            machine=(cost or {}).get("machine"),
+            cost=(cost or {}).get("subjects", cost or {}),
             heads=heads,
             groups=_groups(subject),
             rocs=_rocs(evidence),
