@@ -34,7 +34,10 @@ class Audited(Protocol):
     Where it has them, ``cost``, ``synthetic`` and the pictures in its ``folder`` are used too.
     """
 
-    evidence: Evidence
+    @property
+    def evidence(self) -> Evidence:
+        """What the audit found."""
+        ...
 
 
 @dataclass(frozen=True)
