@@ -1,0 +1,20 @@
+"""Trainers: dataset in, classifier out; synthetic sets are evaluated by training on them."""
+
+from limbeck.train.base import Classifier, Trainer, TrainingSet, targets
+from limbeck.train.evaluate import evaluate
+from limbeck.train.kernel_ridge import KernelRidge, KernelRidgeClassifier
+from limbeck.train.standard import RECIPES, Recipe, Standard, StandardClassifier
+
+__all__ = [
+    "RECIPES",
+    "Classifier",
+    "KernelRidge",
+    "KernelRidgeClassifier",
+    "Recipe",
+    "Standard",
+    "StandardClassifier",
+    "Trainer",
+    "TrainingSet",
+    "evaluate",
+    "targets",
+]
