@@ -311,13 +311,12 @@ def _short(values: Sequence[object]) -> str:
 def _forecast(estimates: "Mapping[str, limbeck.audit.cost.Estimated]", workers: int) -> str:
     """The cost in words, before anything runs."""
     total = sum(one.cpu_seconds for one in estimates.values())
-    parts = ", ".join(
-        f"{title} {console.duration(one.cpu_seconds)}" for title, one in estimates.items()
-    )
-    return (
-        f"about {console.duration(total / workers)} with {workers} processes on an idle machine "
-        f"({console.duration(total)} of processor time: {parts}); what is finished is kept"
-    )
+    processes = "1 process" if workers == 1 else f"{workers} processes"
+    lines = [
+        f"cost: about {console.duration(total / workers)} with {processes} on an idle machine",
+        *(f"  {console.duration(one.cpu_seconds)} {what}" for what, one in estimates.items()),
+    ]
+    return "\n".join(lines)
 
 
 def _summary(
@@ -325,14 +324,14 @@ def _summary(
 ) -> None:
     verdict = evidence.verdict
     console.result(verdict.headline)
-    for sentence in (*verdict.reasons, *sentences):
+    for sentence in (*sentences, *verdict.reasons):
         console.result(f"- {sentence}")
     console.result("")
     console.table(
-        ["mechanism", "accuracy", "strongest AUC on canaries", "epsilon at least"],
+        ["audited", "accuracy", "strongest AUC on canaries", "epsilon at least"],
         [
             [
-                subject.title,
+                subject.role.replace("-", " "),
                 console.percent(subject.utility.plain()),
                 _strongest(subject),
                 f"{subject.epsilon_lower.value:.2g}",
@@ -345,4 +344,7 @@ def _summary(
 
 def _strongest(subject: "limbeck.audit.evidence.Subject") -> str:
     found = [a.auc.plain() for a in subject.attacks if a.group == "canary"]
-    return str(max(found, key=lambda auc: auc.value)) if found else "none"
+    if not found:
+        return "none"
+    auc = max(found, key=lambda auc: auc.value)
+    return f"{auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]"

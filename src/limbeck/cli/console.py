@@ -62,6 +62,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def duration(seconds: float) -> str:
     """A duration in the units a reader would choose."""
+    if seconds < 1:
+        return "under a second"
     if seconds < 120:
         return f"{seconds:.3g} s"
     if seconds < 7200:
@@ -70,8 +72,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(estimate: Estimate) -> str:
-    """A rate on paper: percent with its interval."""
-    text = f"{estimate.value:.1%}"
-    if not math.isnan(estimate.low):
-        text += f" (between {estimate.low:.1%} and {estimate.high:.1%}, {estimate.level:.0%} sure)"
-    return text
+    """A rate on paper: percent, with its interval where it has one."""
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.1%}"
+    return f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"

@@ -83,7 +83,7 @@ def evaluate(
     else:
         console.facts(
             {
-                "accuracy": console.percent(accuracy),
+                "accuracy": f"{console.percent(accuracy)} ({accuracy.level:.0%} interval)",
                 "over": f"{networks} {network} networks, recipe {recipe}",
                 "test data": f"{held_out.name}, {len(held_out)} records",
                 "took": console.duration(seconds),
