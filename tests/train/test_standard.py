@@ -153,9 +153,14 @@ def test_a_shape_that_does_not_fit_is_refused_in_one_line(
     assert network in str(refusal.value)
 
 
-def test_bfloat16_trains_and_returns_float32(digits: Digits) -> None:
-    private, test = digits
-    trainer = Standard("mlp", recipe="full", steps=100, precision="bfloat16")
-    classifier = trainer.fit(private.select(range(500)), seed=0)
-    assert classifier.logits(test.inputs).dtype == torch.float32
-    assert classifier.accuracy(test) > 0.85
+def test_bfloat16_rounds_the_forward_pass_and_returns_float32(digits: Digits) -> None:
+    data = digits[0].select(range(50))
+    full, half = (
+        Standard("mlp", width=32, steps=10, precision=precision)
+        .fit(data, seed=0)
+        .logits(data.inputs)
+        for precision in ("float32", "bfloat16")
+    )
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, full)
+    torch.testing.assert_close(half, full, rtol=0, atol=0.05)

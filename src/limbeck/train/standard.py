@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from limbeck import coins
 from limbeck.nn import augment
+from limbeck.nn.fit import MomentumSGD
 from limbeck.nn.networks import Network, make
 from limbeck.recipe import options
 from limbeck.registry import register
@@ -255,18 +256,13 @@ def _descend(
     feeds: Sequence[Iterator[Batch]],
     device: str,
 ) -> None:
-    optimiser = torch.optim.SGD(
-        parameters, lr=plan.rate(0), momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
-    )
+    optimiser = MomentumSGD(parameters, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     half = plan.trainer.precision == "bfloat16"
     for step in range(plan.steps):
-        optimiser.param_groups[0]["lr"] = plan.rate(step)
         batches = [next(feed) for feed in feeds]
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             value = loss(batches)
-        optimiser.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimiser.minimise(value, plan.rate(step))
 
 
 def _form(data: TrainingSet) -> tuple[Any, ...]:
