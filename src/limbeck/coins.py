@@ -17,7 +17,7 @@ def derive(seed: int, *path: str | int) -> int:
 
 
 def generator(seed: int, *path: str | int) -> torch.Generator:
-    """A CPU generator of the derived seed. Drawing on the CPU gives every device the same numbers."""
+    """A CPU generator of the derived seed: drawing there gives every device the same numbers."""
     return torch.Generator().manual_seed(derive(seed, *path))
 
 

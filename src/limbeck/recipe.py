@@ -14,7 +14,6 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from limbeck import registry
 from limbeck.errors import OptionError
 
-
 T = TypeVar("T")
 
 
@@ -49,7 +48,7 @@ def from_recipe(written: dict[str, Any]) -> Any:
 
 
 def build(name: str, values: dict[str, Any], kind: registry.Kind | None = None) -> Any:
-    """The registered method ``name`` with these options; OptionError in one line if they do not fit."""
+    """The registered method ``name`` with these options; OptionError where they do not fit."""
     cls = registry.load(name, kind)
     given = {
         k: from_recipe(v) if isinstance(v, dict) and "method" in v else v for k, v in values.items()
@@ -70,17 +69,3 @@ def one_line(error: pydantic.ValidationError) -> str:
         message = item["msg"].removeprefix("Value error, ")
         parts.append(f"option {where!r}: {message} (given: {item.get('input')!r:.60})")
     return "; ".join(parts)
-
-
-# The options worth a place in a title, where a method has them.
-_TITLE = ("ipc", "init", "network", "width", "depth", "recipe")
-
-
-def title(method: Any) -> str:
-    """A short name for reports: the method and its few telling options."""
-    telling = [
-        f"{name} {value}"
-        for name in _TITLE
-        if (value := getattr(method, name, None)) is not None and isinstance(value, (int, str))
-    ]
-    return method.method_name + (f" ({', '.join(telling)})" if telling else "")

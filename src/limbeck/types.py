@@ -1,7 +1,9 @@
 """Frozen values that every package shares: estimates, guarantees, ledger events."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
 from typing import Any, Literal
 
 
@@ -18,6 +20,21 @@ class Estimate:
     high: float = math.nan
     trials: int = 0
     level: float = 0.95
+
+    @classmethod
+    def of_mean(cls, values: Sequence[float], level: float = 0.95) -> "Estimate":
+        """The mean of rates, with Student's interval over ``values``, its trials, within [0, 1].
+
+        One value has no interval.
+        """
+        # Imported here: commands that only show estimates do without SciPy.
+        from scipy.stats import t
+
+        n, mean = len(values), fmean(values)
+        if n == 1:
+            return cls(mean, trials=1, level=level)
+        reach = float(t.ppf((1 + level) / 2, n - 1)) * stdev(values) / math.sqrt(n)
+        return cls(mean, max(0.0, mean - reach), min(1.0, mean + reach), n, level)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file; NaN and infinity, which JSON lacks, become None."""
@@ -61,4 +78,4 @@ class Guarantee:
 
 
 Access = Literal["none", "sums", "records"]
-"""How a component reads private data: not at all, through sums of per-record statistics, or freely."""
+"""How a component reads private data: not at all, through sums of statistics, or freely."""

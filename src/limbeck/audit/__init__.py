@@ -1,1 +1,8 @@
 """Audits: the plan, the shadow runs, the attacks and what they show."""
+
+from limbeck.audit.run import Audit, Session, audit, prepare
+from limbeck.callable_package import make_callable
+
+__all__ = ["Audit", "Session", "audit", "prepare"]
+
+make_callable(__name__, audit)

@@ -42,7 +42,7 @@ class Estimate(Value):
 
     def plain(self) -> types.Estimate:
         """The library's form of this estimate."""
-        return types.Estimate(**self.model_dump(mode="python"))
+        return types.Estimate(self.value, self.low, self.high, self.trials, self.level)
 
 
 class Operating(Value):
@@ -128,9 +128,7 @@ class Subject(Value):
     positive_control: Check
     flags: tuple[Flag, ...]
 
-    def attack(
-        self, name: str, signal: str = "margin", group: str = "canary"
-    ) -> Attack:
+    def attack(self, name: str, signal: str = "margin", group: str = "canary") -> Attack:
         """The attack of that name, signal and group; KeyError when the plan had none."""
         for attack in self.attacks:
             if (attack.name, attack.signal, attack.group) == (name, signal, group):

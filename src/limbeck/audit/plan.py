@@ -155,7 +155,7 @@ def _coins(
     ordinary: Int64[np.ndarray, " o"],
     seed: int,
 ) -> tuple[Bool[np.ndarray, "rows records"], Bool[np.ndarray, " runs"]]:
-    """Independent fair coins per run and unit. Never balanced: that would give held-out bits away."""
+    """Independent fair coins per run and unit; balanced ones would give held-out bits away."""
     membership = np.ones((preset.runs + preset.utility_runs, len(units)), dtype=bool)
     membership[preset.runs :, canary] = False
     observed = np.concatenate([canary, ordinary])

@@ -138,7 +138,7 @@ class Finished:
 
 
 def read(job: Job, chunk: Chunk) -> Finished:
-    """The one reading of the private data that all runs share: values are empty if there is none."""
+    """The one reading of the private data that all runs share; empty if there is none."""
     started = time.process_time()
     rows = list(chunk.rows)
     reading = job.mechanism.read(
@@ -176,9 +176,7 @@ def run(job: Job, chunk: Chunk) -> Finished:
         if release.classifier is None:
             raise OptionError("a mechanism without a classifier has no signals: give it a trainer")
         if row < job.shadow_runs:
-            signals.append(
-                observe(release.classifier, observed.inputs, observed.labels, job.views)
-            )
+            signals.append(observe(release.classifier, observed.inputs, observed.labels, job.views))
         else:
             accuracy.append(release.classifier.accuracy(test))
     values: dict[str, np.ndarray] = {}
@@ -207,7 +205,7 @@ def _finished(chunk: Chunk, values: dict[str, np.ndarray], started: float) -> Fi
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """A tensor on the array's own memory, which workers map read-only and nothing here writes to."""
+    """A tensor on the array's own memory: workers map it read-only, nothing here writes to it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)

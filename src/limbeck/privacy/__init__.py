@@ -1,0 +1,1 @@
+"""What a formal guarantee rests on."""

@@ -49,6 +49,15 @@ class Synthesizer(ABC):
     method_name: str
 
     @property
+    def title(self) -> str:
+        """A short name for reports: the method with its size and start, where it has them."""
+        ipc, init = getattr(self, "ipc", None), getattr(self, "init", None)
+        parts = [self.method_name]
+        parts += [f"{ipc} per class"] if ipc is not None else []
+        parts += [f"from {init}"] if init is not None else []
+        return " ".join(parts)
+
+    @property
     def holds_real_records(self) -> bool:
         """Whether the release contains, or starts as, unperturbed private records."""
         return False
@@ -85,7 +94,7 @@ class Synthesizer(ABC):
         device: str = "cpu",
         progress: Callable[[float], None] | None = None,
     ) -> Reading | None:
-        """All that each run's set may depend on, read once for all runs; None: nothing is shared."""
+        """All that the runs' sets may depend on, read once; None: the runs share nothing."""
         return None
 
     def craft(

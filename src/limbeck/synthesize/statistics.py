@@ -19,6 +19,8 @@ from limbeck.nn import augment, networks
 
 _BLOCK = 64  # records embedded at once: first-layer maps of this many stay in a CPU's cache
 
+Pair = tuple[networks.Network, augment.Transform]
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -36,7 +38,7 @@ class Pool:
     classes: int
     mirror: bool
 
-    def pair(self, k: int, device: str) -> tuple[networks.Network, augment.Transform]:
+    def pair(self, k: int, device: str) -> Pair:
         """Pair ``k``: always the same network and the same transform with one parameter set."""
         seed = coins.derive(self.public_coins, "pool", k)
         network = networks.make(
@@ -52,7 +54,7 @@ class Pool:
 def assign(
     inputs: Float[Tensor, "n ..."], pool_size: int, per_record: int, public_coins: int
 ) -> Int64[Tensor, "n pairs"]:
-    """The pairs that each record enters: ``per_record`` of ``pool_size``, by a hash of its content."""
+    """The pairs that each record enters: ``per_record`` of them, by a hash of its content."""
     pixels = (inputs.flatten(1).double() * 65535).round().long()
     generator = coins.generator(public_coins, "assignment")
     bound = 2**62
@@ -114,5 +116,3 @@ def enough_pairs(records: int, classes: int, pool_size: int, per_class: int = 64
     """Pairs per record that give each pair about ``per_class`` records of each class."""
     wanted = per_class * classes * pool_size / records
     return int(min(pool_size, max(1, round(wanted))))
-
-

@@ -35,6 +35,11 @@ class Trainer(ABC):
 
     method_name: str
 
+    @property
+    def title(self) -> str:
+        """A short name for reports."""
+        return self.method_name
+
     def resolve(self, form_shape: tuple[int, ...]) -> "Trainer":
         """A copy fit for records of this shape; OptionError where it cannot serve them."""
         return self
@@ -42,6 +47,10 @@ class Trainer(ABC):
     def abridged(self) -> tuple["Trainer", float]:
         """A short version for timing, and the factor by which the full one takes longer."""
         return self, 1.0
+
+    def for_many_records(self) -> "Trainer":
+        """The trainer with a recipe for thousands of records instead of a small synthetic set."""
+        return self
 
     @abstractmethod
     def fit(self, data: TrainingSet, *, seed: int, device: str = "cpu") -> Classifier:

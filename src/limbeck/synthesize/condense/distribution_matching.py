@@ -35,7 +35,7 @@ _REFERENCE_WIDTH = 128  # the published learning rates are stated for embeddings
 )
 @options
 class DistributionMatching(SumSynthesizer):
-    """Minimise, over synthetic images S, the distance between class means of embeddings:
+    """Minimise, over synthetic images S, the distance between class means of embeddings.
 
         L(S) = (128 / width) * sum_c | mean_{x in T_c} psi(A(x)) - mean_{s in S_c} psi(A(s)) |^2
 
@@ -62,7 +62,7 @@ class DistributionMatching(SumSynthesizer):
     ipc: Annotated[int, Field(ge=1)] = 10
     init: initialise.Init = "real"
     form: Literal["sums", "minibatch"] = "sums"
-    steps: Annotated[int, Field(ge=1)] = 200
+    steps: Annotated[int, Field(ge=1)] = 100
     learning_rate: Annotated[float, Field(gt=0)] = 2.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.5
     schedule: Schedule = "cosine"
@@ -70,7 +70,7 @@ class DistributionMatching(SumSynthesizer):
     network: str = "convnet3"
     width: Annotated[int, Field(ge=1)] | None = None
     augmented: bool = True
-    pairs: Annotated[int, Field(ge=1)] = 100
+    pairs: Annotated[int, Field(ge=1)] = 50
     pairs_per_record: Annotated[int, Field(ge=1)] | None = None
     batch: Annotated[int, Field(ge=1)] = 256
     public_coins: int = 0
@@ -162,11 +162,13 @@ class DistributionMatching(SumSynthesizer):
         are one batch. On a CPU one run at a time stays in the cache and is faster.
         """
         together = 1 if device == "cpu" else len(seeds)
+        pool = self._pool(form)
+        pairs = [pool.pair(k, device) for k in range(min(self.pairs, self.steps))]
         found: list[SyntheticDataset] = []
         for start in range(0, len(seeds), together):
             rows = slice(start, start + together)
             part = {name: values[rows] for name, values in reading.items()}
-            found += self._craft_together(part, form, seeds[rows], device, progress)
+            found += self._craft_together(part, form, seeds[rows], pairs, device, progress)
         return found
 
     def _craft_together(
@@ -174,8 +176,9 @@ class DistributionMatching(SumSynthesizer):
         reading: Reading,
         form: Form,
         seeds: Sequence[int],
+        pairs: Sequence[statistics.Pair],
         device: str,
-        progress: Progress | None = None,
+        progress: Progress | None,
     ) -> list[SyntheticDataset]:
         runs, classes = len(seeds), len(form.classes)
         if "initial" in reading:
@@ -186,11 +189,10 @@ class DistributionMatching(SumSynthesizer):
         counts = reading["counts"].to(device)
         means = reading["sums"].to(device) / counts.clamp(min=1)[..., None]
         seen = counts > 0  # a class that no record of this pair belongs to pulls nowhere
-        pool = self._pool(form)
         descent = self._descent(initial.flatten(0, 1).to(device))
         for step in range(self.steps):
-            k = step % self.pairs
-            network, transform = pool.pair(k, device)
+            k = step % len(pairs)
+            network, transform = pairs[k]
             images = descent.images.requires_grad_()
             embedded = network.embed(transform(images))
             centres = embedded.unflatten(0, (runs, classes, self.ipc)).mean(2)
@@ -301,5 +303,5 @@ class DistributionMatching(SumSynthesizer):
         return self.release(images.detach().cpu(), labels, form)
 
     def _resolved(self, private: LabeledDataset) -> "DistributionMatching":
-        # Resolving twice changes nothing: audits pass resolved methods, the library's users need not.
+        # Resolving twice changes nothing; audits pass resolved methods, library users need not.
         return self.resolve(private)

@@ -1,4 +1,4 @@
-"""What the synthetic images are before they are optimised, and what that reads of the private data."""
+"""What synthetic images are before they are optimised, and what that reads of private data."""
 
 from typing import Literal
 

@@ -1,0 +1,1 @@
+"""Generators: synthesizers that draw records instead of optimising or choosing them."""

@@ -1,0 +1,40 @@
+"""Noise images: a synthesizer that ignores its data, the negative control of every audit."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
+from limbeck.recipe import options
+from limbeck.registry import register
+from limbeck.synthesize.base import Form, Progress, Synthesizer
+from limbeck.synthesize.condense import initialise
+
+
+@register(
+    "noise-images",
+    kind="synthesizer",
+    summary="Random noise under every label: the control in which nothing can leak",
+    paper="a negative control; an audit that finds a leak here is broken",
+    access="none",
+    guarantee="none",
+    cost="milliseconds",
+)
+@options
+class NoiseImages(Synthesizer):
+    """``ipc`` images of Gaussian noise per class, whatever the private data holds."""
+
+    ipc: Annotated[int, Field(ge=1)] = 10
+
+    def synthesize(
+        self,
+        private: LabeledDataset,
+        *,
+        seed: int,
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ) -> SyntheticDataset:
+        form = Form.of(private)
+        images = initialise.noise(form.shape, len(form.classes), self.ipc, seed)
+        return self.release(images, initialise.labels(len(form.classes), self.ipc), form)

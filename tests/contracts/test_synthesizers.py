@@ -1,0 +1,74 @@
+"""What every registered synthesizer must do; a new one is tested here by being registered."""
+
+import pytest
+import torch
+
+from limbeck import recipe, registry
+
+# Options that make a method quick on tiny data; the behaviour under test does not depend on them.
+QUICK = {"dm": {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "pairs": 2}}
+NAMES = list(registry.methods("synthesizer"))
+
+
+@pytest.fixture(params=NAMES)
+def method(request, tiny_images):
+    options = QUICK.get(request.param, {"ipc": 2})
+    return recipe.build(request.param, options, "synthesizer").resolve(tiny_images)
+
+
+def test_the_same_seed_gives_the_same_result(method, tiny_images):
+    one, same = (method.synthesize(tiny_images, seed=3) for _ in range(2))
+    assert torch.equal(one.inputs, same.inputs)
+    assert torch.equal(one.labels, same.labels)
+
+
+def test_output_is_a_valid_dataset_of_the_same_form(method, tiny_images):
+    made = method.synthesize(tiny_images, seed=0)
+    assert made.shape == tiny_images.shape and made.classes == tiny_images.classes
+    assert made.inputs.dtype == torch.float32 and made.labels.dtype == torch.int64
+    assert 0 <= made.inputs.min() <= made.inputs.max() <= 1
+    assert set(made.labels.tolist()) == set(range(len(tiny_images.classes)))
+    assert made.inputs.device.type == "cpu" and not made.inputs.requires_grad
+
+
+def test_many_equals_one_by_one(method, tiny_images):
+    membership = torch.rand(2, len(tiny_images), generator=torch.Generator().manual_seed(0)) < 0.8
+    many = list(method.synthesize_many(tiny_images, membership, [4, 5]))
+    for made, row, seed in zip(many, membership, [4, 5], strict=True):
+        alone = method.synthesize(tiny_images.select(row), seed=seed)
+        assert torch.allclose(made.inputs, alone.inputs, atol=1e-4)
+        assert torch.equal(made.labels, alone.labels)
+
+
+def test_a_run_depends_on_its_own_records_alone(method, tiny_images):
+    membership = torch.ones(2, len(tiny_images), dtype=torch.bool)
+    membership[1, : len(tiny_images) // 2] = False
+    first = next(iter(method.synthesize_many(tiny_images, membership, [4, 5])))
+    membership[1] = True
+    again = next(iter(method.synthesize_many(tiny_images, membership, [4, 5])))
+    assert torch.allclose(first.inputs, again.inputs, atol=1e-5)
+
+
+def test_recipe_round_trip(method, tiny_images):
+    assert recipe.from_recipe(recipe.recipe(method)) == method
+    assert method.resolve(tiny_images) == method, "resolving twice changes nothing"
+
+
+def test_the_card_is_honest_about_real_records(method, tiny_images):
+    made = method.synthesize(tiny_images, seed=0)
+    private = {tuple(record.flatten().tolist()) for record in tiny_images.inputs}
+    copies = [record for record in made.inputs if tuple(record.flatten().tolist()) in private]
+    assert method.holds_real_records or not copies
+    assert made.card["holds_real_records"] is method.holds_real_records
+    assert made.card["guarantee"] is None
+
+
+def test_the_abridged_form_is_the_same_method_and_not_longer(method):
+    short, factor = method.abridged()
+    assert type(short) is type(method) and factor >= 1
+
+
+def test_progress_rises_to_one(method, tiny_images):
+    shares = []
+    method.synthesize(tiny_images, seed=0, progress=lambda share, _: shares.append(share))
+    assert shares == sorted(shares) and (not shares or shares[-1] == 1)
