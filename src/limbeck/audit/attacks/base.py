@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float
 
 from limbeck.errors import OptionError
 
@@ -22,15 +22,15 @@ hinge is z_y minus the largest other logit.
 class Observed:
     """One kind of signal of one group of records, and who was a member of which run.
 
-    signals: one number per (run, view, record).
-    membership: True where the record was in the run's private set.
-    reference_runs: the runs that the attacker trained himself and whose coins he knows. A run
-        is never its own reference. None: every run is a reference of all the others.
+    signals: float32 (runs, views, records).
+    membership: bool (runs, records), True where the record was in the run's private set.
+    reference_runs: bool (runs,), the runs that the attacker trained himself and whose coins he
+        knows. A run is never its own reference. None: every run is one of all the others.
     """
 
-    signals: Float32[np.ndarray, "runs views records"]
-    membership: Bool[np.ndarray, "runs records"]
-    reference_runs: Bool[np.ndarray, " runs"] | None = None
+    signals: np.ndarray
+    membership: np.ndarray
+    reference_runs: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         runs, _, records = self.signals.shape

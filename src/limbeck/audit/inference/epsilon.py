@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from limbeck.audit.attacks.base import MembershipAttack, Observed
 from limbeck.audit.inference.intervals import Clusters
@@ -31,15 +31,26 @@ def one_run_p_value(coins: int, guesses: int, right: int, epsilon: float, delta:
     P[W >= v] + 2 m delta max_i P[v > W >= v - i] / i with W ~ Binomial(r, e^eps / (1 + e^eps)).
     The number of guesses must not depend on what is judged.
     """
+    if right == 0:
+        return 1.0
     success = float(special.expit(epsilon))
-    tail = float(stats.binom.sf(right - 1, guesses, success))
+    tail = float(special.betainc(right, guesses - right + 1, success))
+    if delta == 0:
+        return tail
     # The mean of the masses below v grows until they are past the mode and small: look that far.
     spread = math.sqrt(guesses * success * (1 - success))
     reach = min(right, max(64, math.ceil(right - guesses * success + 8 * spread)))
-    if delta == 0 or reach == 0:
-        return min(tail, 1.0)
-    masses = stats.binom.pmf(right - np.arange(1, reach + 1), guesses, success)
-    worst = float((np.cumsum(masses) / np.arange(1, reach + 1)).max())
+    shift = np.arange(1, reach + 1)
+    below = right - shift
+    # Binomial masses by the log-gamma function: far faster than scipy.stats for a root search.
+    masses = np.exp(
+        special.gammaln(guesses + 1)
+        - special.gammaln(below + 1)
+        - special.gammaln(guesses - below + 1)
+        - below * np.logaddexp(0, -epsilon)
+        - (guesses - below) * np.logaddexp(0, epsilon)
+    )
+    worst = float((np.cumsum(masses) / shift).max())
     return min(tail + 2 * coins * delta * worst, 1.0)
 
 
@@ -47,16 +58,19 @@ def one_run_bound(
     coins: int, guesses: int, right: int, *, delta: float, level: float = 0.95
 ) -> float:
     """The largest epsilon that so many right guesses refute at this confidence; 0 if none."""
-
-    def excess(epsilon: float) -> float:
-        return one_run_p_value(coins, guesses, right, epsilon, delta) - (1 - level)
-
-    if excess(0.0) >= 0:
+    trial = (coins, guesses, right, delta, level)
+    if _excess(0.0, *trial) >= 0:
         return 0.0
-    if excess(_LARGEST) < 0:
+    if _excess(_LARGEST, *trial) < 0:
         return _LARGEST
-    found = float(optimize.brentq(excess, 0.0, _LARGEST, xtol=1e-7))
-    return found if excess(found) <= 0 else max(found - 1e-6, 0.0)
+    found = float(optimize.brentq(_excess, 0.0, _LARGEST, args=trial, xtol=1e-7))
+    return found if _excess(found, *trial) <= 0 else max(found - 1e-6, 0.0)
+
+
+def _excess(
+    epsilon: float, coins: int, guesses: int, right: int, delta: float, level: float
+) -> float:
+    return one_run_p_value(coins, guesses, right, epsilon, delta) - (1 - level)
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,8 @@ class Guessing:
 
     def counts(self, coins: int) -> tuple[int, int]:
         """How many of so many coins are guessed IN and OUT."""
-        return round(self.top * coins), round(self.bottom * coins)
+        top = round(self.top * coins)
+        return top, min(round(self.bottom * coins), coins - top)
 
 
 def epsilon_lower_bound(

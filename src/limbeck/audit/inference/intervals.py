@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from limbeck.types import Estimate
 
@@ -66,8 +66,8 @@ def two_way_variance(influence: Float[np.ndarray, "runs units"]) -> float:
 def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
     """Exact two-sided interval of a binomial rate; counts need not be whole numbers."""
     tail, failures = (1 - level) / 2, trials - successes
-    low = stats.beta.ppf(tail, successes, failures + 1) if successes > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, successes + 1, failures) if failures > 0 else 1.0
+    low = special.betaincinv(successes, failures + 1, tail) if successes > 0 else 0.0
+    high = special.betaincinv(successes + 1, failures, 1 - tail) if failures > 0 else 1.0
     return float(low), float(high)
 
 
@@ -76,7 +76,7 @@ def rate(
     influence: Float[np.ndarray, "runs records"],
     clusters: Clusters,
     *,
-    at_most: float,
+    at_most: int,
     trials: int,
     level: float = LEVEL,
 ) -> Estimate:
@@ -88,7 +88,7 @@ def rate(
     trials: the count to report.
     """
     variance = two_way_variance(clusters.sum(influence))
-    effective = at_most
+    effective = float(at_most)
     if variance > 0:
         effective = min(at_most, value * (1 - value) / variance)
     effective *= student_discount(len(influence), clusters.count, level)
@@ -100,7 +100,7 @@ def student_discount(runs: int, units: int, level: float = LEVEL) -> float:
     """Factor on the effective trials, below 1, that widens normal intervals to Student's t."""
     tail = (1 + level) / 2
     freedom = max(min(runs, units) - 1, 1)
-    return float((stats.norm.ppf(tail) / stats.t.ppf(tail, freedom)) ** 2)
+    return float((special.ndtri(tail) / special.stdtrit(freedom, tail)) ** 2)
 
 
 def student_p_value(
@@ -113,4 +113,4 @@ def student_p_value(
     if spread == 0:
         return 1.0 if excess <= 0 else 0.0
     freedom = max(min(len(influence), clusters.count) - 1, 1)
-    return float(stats.t.sf(excess / spread, freedom))
+    return float(special.stdtr(freedom, -excess / spread))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Shaped
+from jaxtyping import Bool
 
 from limbeck.audit import evidence
 from limbeck.audit.attacks.base import SIGNALS, MembershipAttack, Observed, Signal
@@ -32,22 +32,22 @@ CONTRADICTED = 0.999
 class Shadows:
     """All that the shadow runs left for the judge.
 
-    signals: float32, one number per (run, view, kind, record), kinds as in ``SIGNALS``.
-    membership: True where the record was in the run's private set: fair coins, independent
-        between runs and between units.
+    signals: float32 (runs, views, kinds, records), kinds in the order of ``SIGNALS``.
+    membership: bool (runs, records), True where the record was in the run's private set: fair
+        coins, independent between runs and between units.
     groups: "canary", "ordinary" or "control" per record; other words and control are not attacked.
-    halves: True for half B of the runs, the one that the bound judges.
-    units: records of equal number share their coins; None: every record has its own.
-    control: the positive control's signals of the attacked records (canaries, or ordinary
-        records where there are no canaries), in their order.
+    halves: bool (runs,), True for half B of the runs, the one that the bound judges.
+    control: float32 (runs, views, attacked), the positive control's signals of the attacked
+        records (canaries, or ordinary records where there are no canaries), in their order.
+    units: integers (records,), equal for records that share their coins; None: none do.
     """
 
-    signals: Float32[np.ndarray, "runs views kinds records"]
-    membership: Bool[np.ndarray, "runs records"]
-    groups: Shaped[np.ndarray, " records"]
-    halves: Bool[np.ndarray, " runs"]
-    control: Float32[np.ndarray, "runs views attacked"]
-    units: Int[np.ndarray, " records"] | None = None
+    signals: np.ndarray
+    membership: np.ndarray
+    groups: np.ndarray
+    halves: np.ndarray
+    control: np.ndarray
+    units: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         runs, _, kinds, records = self.signals.shape
@@ -71,6 +71,16 @@ class Shadows:
             )
         if not any((self.groups == group).any() for group in GROUPS):
             raise OptionError(f"none of the {records} records is a canary or ordinary: plan some")
+        attacked = int((self.groups == self.attacked).sum())
+        if self.control.shape[::2] != (runs, attacked):
+            raise OptionError(
+                f"control has shape {self.control.shape}; {runs} runs and {attacked} "
+                f"{self.attacked} records need ({runs}, views, {attacked})"
+            )
+        if self.units is not None:
+            _, first, unit = np.unique(self.units, return_index=True, return_inverse=True)
+            if (self.membership != self.membership[:, first[unit.reshape(-1)]]).any():
+                raise OptionError("records of one unit have different coins: the units are wrong")
 
     @property
     def attacked(self) -> Group:

@@ -32,10 +32,6 @@ class Trials:
         membership: Bool[np.ndarray, "runs records"],
         clusters: Clusters | None = None,
     ) -> None:
-        if scores.shape != membership.shape:
-            raise OptionError(
-                f"scores have shape {scores.shape}, membership {membership.shape}; they must agree"
-            )
         for side, name in ((membership, "members"), (~membership, "non-members")):
             if np.count_nonzero(side.any(1)) < 2:
                 raise OptionError(

@@ -84,7 +84,8 @@ def verdict(
 def _corrected_p_value(subject: evidence.Subject) -> float:
     tests = [attack.p_value for attack in subject.attacks]
     tests += [point.p_value for attack in subject.attacks for point in attack.operating]
-    return min(1.0, len(tests) * min(tests, default=1.0))
+    known = [p_value for p_value in tests if not math.isnan(p_value)]
+    return min(1.0, len(known) * min(known, default=1.0))
 
 
 def _strongest(subject: evidence.Subject) -> str:

@@ -1,0 +1,227 @@
+"""From signals to evidence, verdict and gate, on mechanisms whose leak is known."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from limbeck.audit import evidence
+from limbeck.audit.gate import gate
+from limbeck.audit.inference.checks import control_signals
+from limbeck.audit.inference.gaussian import positive_control_shift
+from limbeck.audit.inference.judge import Shadows, exactly_balanced, judge
+from limbeck.audit.inference.verdict import verdict
+from limbeck.errors import OptionError
+from limbeck.types import Estimate, Event, Guarantee
+
+# The two audits that the module shares are made with shapes checked, before this takes effect.
+pytestmark = pytest.mark.usefixtures("unchecked")
+ACCURACY = Estimate(0.8, 0.79, 0.81, 4)
+
+
+def shadows(shift, runs=20, canaries=120, ordinary=60, seed=0, leak=True, **changes):
+    g = np.random.default_rng(seed)
+    groups = np.repeat(["canary", "ordinary", "control"], [canaries, ordinary, 10])
+    membership = g.random((runs, len(groups))) < 0.5
+    membership[:, groups == "control"] = False
+    signals = g.standard_normal((runs, 2, 2, len(groups))) + 2 * g.standard_normal(len(groups))
+    signals += shift * (membership & (groups == "canary"))[:, None, None]
+    inside = membership[:, groups == "canary"]
+    planted = positive_control_shift(4.0, 1e-5) if leak else 0.0
+    values = {
+        "signals": signals.astype(np.float32),
+        "membership": membership,
+        "groups": groups,
+        "halves": np.arange(runs) % 2 == 1,
+        "control": control_signals(inside, planted, 2, seed=seed),
+    }
+    return Shadows(**{**values, **changes})
+
+
+def judged(seen, **changes):
+    values = {
+        "title": "DM, 10 images per class",
+        "role": "subject",
+        "recipe": {"method": "dm"},
+        "holds_real_records": False,
+        "guarantee": None,
+        "utility": ACCURACY,
+        "utility_with_canaries": ACCURACY,
+        "seed": 0,
+    }
+    return judge(seen, **{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    return judged(shadows(0.0))
+
+
+@pytest.fixture(scope="module")
+def leaky():
+    return judged(shadows(3.0))
+
+
+def as_evidence(subject):
+    return evidence.Evidence(
+        plan_hash="0",
+        plan={},
+        dataset={},
+        subjects=(subject,),
+        verdict=verdict((subject,)),
+        versions={},
+    )
+
+
+def names(subject, severity="warning"):
+    return {flag.name for flag in subject.flags if flag.severity == severity}
+
+
+def test_no_leak_gives_none_found_without_the_word_safe(quiet):
+    found = verdict((quiet,))
+    assert found.outcome == "none-found"
+    assert "safe" not in found.headline.lower()
+    assert "an attacker who holds the release" in found.headline
+    assert names(quiet) == set()
+    assert names(quiet, "information") >= {"no-guarantee"}
+    assert quiet.epsilon_lower.value == 0
+    assert 0.01 < quiet.detectable_tpr < 0.1
+    assert found.not_tested
+
+
+def test_a_leak_is_found_on_the_canaries_alone(leaky):
+    assert verdict((leaky,)).outcome == "leak"
+    assert leaky.attack("lira").auc.low > 0.9
+    ordinary = leaky.attack("lira", group="ordinary").auc
+    assert ordinary.low < 0.5 < ordinary.high
+    assert leaky.epsilon_lower.low > 1
+    assert math.isnan(leaky.epsilon_lower.high)
+
+
+def test_every_attack_signal_and_group_is_listed_once(quiet):
+    listed = [(a.name, a.signal, a.group) for a in quiet.attacks]
+    assert len(listed) == len(set(listed)) == 10
+    assert ("loss-threshold", "hinge", "canary") not in listed
+
+
+def test_no_number_is_nan_but_those_that_mean_nothing(leaky):
+    for attack in leaky.attacks:
+        rates = [attack.auc, attack.balanced_accuracy, attack.advantage]
+        rates += [rate for p in attack.operating for rate in (p.tpr, p.realised_fpr)]
+        for rate in rates:
+            assert -1 <= rate.low <= rate.value <= rate.high <= 1
+            assert rate.low < rate.high
+        assert np.isfinite([attack.curve.tpr, attack.curve.low, attack.curve.high]).all()
+        assert 0 <= attack.p_value <= 1
+
+
+def test_same_arguments_same_bytes(leaky):
+    again = judged(shadows(3.0))
+    assert again.model_dump_json() == leaky.model_dump_json()
+    assert evidence.Subject.model_validate_json(leaky.model_dump_json()).flags == leaky.flags
+
+
+@pytest.mark.parametrize(
+    ("seen", "changes", "flag"),
+    [
+        ({"runs": 12, "canaries": 200}, {}, "few-runs"),
+        ({"canaries": 40}, {}, "few-false-positives"),
+        ({"leak": False}, {}, "control-not-found"),
+        ({}, {"target_utility": 0.7}, "target-unlike-shadows"),
+    ],
+)
+def test_each_warning_has_its_cause_and_downgrades_nothing_found(seen, changes, flag):
+    subject = judged(shadows(0.0, **seen), **changes)
+    assert flag in names(subject)
+    assert verdict((subject,)).outcome == "unclear"
+
+
+def test_a_release_like_its_shadows_raises_nothing(quiet):
+    alike = judged(shadows(0.0), target_utility=0.81)
+    assert alike.flags == quiet.flags
+
+
+def test_canaries_not_learnt_is_information_and_no_downgrade(quiet):
+    low = shadows(0.0)
+    unlearnt = judged(shadows(0.0, signals=(low.signals - 20).astype(np.float32)))
+    assert "canaries-not-learnt" in names(unlearnt, "information")
+    assert verdict((unlearnt,)).outcome == "none-found"
+    learnt = judged(shadows(0.0, signals=(low.signals + 20).astype(np.float32)))
+    assert "canaries-not-learnt" not in names(learnt, "information")
+
+
+def test_exactly_balanced_coins_get_a_warning_and_no_bound():
+    g = np.random.default_rng(1)
+    balanced = np.argsort(g.random((20, 190)), axis=0) < 10
+    assert exactly_balanced(balanced)
+    subject = judged(shadows(0.0, membership=balanced))
+    assert "balanced-membership" in names(subject)
+    assert math.isnan(subject.epsilon_lower.value)
+
+
+def test_a_refuted_guarantee_is_a_leak_and_fails_the_gate():
+    claim = Guarantee(0.1, 1e-5, events=(Event("sums", "gaussian", 1.0, 3.0),))
+    subject = judged(shadows(3.0), guarantee=claim)
+    assert "guarantee-contradicted" in names(subject)
+    assert "claimed guarantee" in verdict((subject,)).headline
+    assert gate(as_evidence(subject), max_epsilon=1.0)[0] == 1
+    kept = judged(shadows(0.0), guarantee=claim)
+    assert "guarantee-contradicted" not in names(kept)
+    assert gate(as_evidence(kept), max_epsilon=1.0)[0] == 0
+    assert gate(as_evidence(kept), max_epsilon=0.05)[0] == 1
+
+
+def test_a_small_lower_bound_never_passes_a_gate(quiet):
+    code, (sentence,) = gate(as_evidence(quiet), max_epsilon=100.0)
+    assert quiet.epsilon_lower.value == 0
+    assert code == 1
+    assert "no guarantee" in sentence
+
+
+def test_tpr_gate_asks_for_the_upper_end_and_the_control(quiet, leaky):
+    assert gate(as_evidence(quiet), (0.1, 0.01))[0] == 0
+    upper = max(a.operating[1].tpr.high for a in quiet.attacks if a.group == "canary")
+    assert gate(as_evidence(quiet), (upper, 0.01))[0] == 3
+    assert gate(as_evidence(quiet), (0.1, 0.001))[0] == 3  # not resolvable
+    assert gate(as_evidence(leaky), (0.1, 0.01))[0] == 1
+    unseen = judged(shadows(0.0, leak=False))
+    code, (sentence,) = gate(as_evidence(unseen), (0.1, 0.01))
+    assert code == 3
+    assert "was not found" in sentence
+    assert gate(as_evidence(quiet)) == (0, ())
+    assert gate(as_evidence(quiet), (0.1, 0.01), 1.0)[0] == 1
+    with pytest.raises(OptionError, match=r"there are: 0\.001, 0\.01, 0\.1"):
+        gate(as_evidence(quiet), (0.1, 0.02))
+
+
+def test_a_failed_null_test_leaves_everything_unclear(leaky):
+    failed = leaky.null_test.model_copy(update={"passed": False})
+    assert verdict((leaky.model_copy(update={"null_test": failed}),)).outcome == "unclear"
+
+
+def test_company_is_mentioned(quiet, leaky):
+    company = leaky.model_copy(update={"title": "random subset", "role": "random-subset"})
+    assert any("random subset" in reason for reason in verdict((quiet, company)).reasons)
+
+
+def test_ordinary_records_stand_in_where_there_is_no_canary():
+    seen = shadows(0.0)
+    only = np.where(seen.groups == "canary", "ordinary", "always")
+    subject = judged(dataclasses.replace(seen, groups=only))
+    assert {a.group for a in subject.attacks} == {"ordinary"}
+    assert subject.positive_control.passed
+    assert "canaries-not-learnt" not in names(subject, "information")
+
+
+def test_shadows_that_do_not_fit_are_refused_in_one_line():
+    with pytest.raises(OptionError, match=r"halves has shape \(19,\)"):
+        shadows(0.0, halves=np.zeros(19, dtype=bool))
+    with pytest.raises(OptionError, match="control has shape"):
+        shadows(0.0, control=np.zeros((20, 2, 7), dtype=np.float32))
+    with pytest.raises(OptionError, match="is a canary or ordinary"):
+        shadows(0.0, groups=np.full(190, "control"))
+    with pytest.raises(OptionError, match="different coins"):
+        shadows(0.0, units=np.zeros(190, dtype=int))
+    with pytest.raises(OptionError, match="1 kinds"):
+        shadows(0.0, signals=np.zeros((20, 2, 1, 190), dtype=np.float32))

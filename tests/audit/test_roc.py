@@ -1,0 +1,134 @@
+"""ROC figures: thresholds come from other runs, and every figure from a known oracle."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from limbeck.audit.inference import roc
+from limbeck.errors import OptionError
+
+
+def draw(seed, runs=12, records=40, shift=1.0, ties=False):
+    g = np.random.default_rng(seed)
+    member = g.random((runs, records)) < 0.5
+    scores = g.standard_normal((runs, records)) + shift * member
+    return (np.round(scores) if ties else scores), member
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_thresholds_are_quantiles_of_the_other_runs(ties):
+    scores, member = draw(0, ties=ties)
+    fprs = (0.001, 0.01, 0.1, 0.37, 1.0)
+    found = roc.Trials(scores, member).thresholds(fprs)
+    for i, fpr in enumerate(fprs):
+        for r in range(len(scores)):
+            others = np.arange(len(scores)) != r
+            pool = np.sort(scores[others][~member[others]])[::-1]
+            k = max(1, int(fpr * (len(pool) + 1)))
+            expected = pool[k - 1] if k <= len(pool) else -np.inf
+            assert found[i, r] == expected
+
+
+def test_no_threshold_is_chosen_on_the_scores_it_judges():
+    scores, member = draw(1)
+    before = roc.Trials(scores, member).thresholds((0.1, 0.01))
+    best = roc._best_thresholds(roc.Trials(scores, member))
+    scores[3] = np.random.default_rng(2).standard_normal(len(scores[3])) * 100
+    changed = roc.Trials(scores, member)
+    np.testing.assert_array_equal(changed.thresholds((0.1, 0.01))[:, 3], before[:, 3])
+    assert roc._best_thresholds(changed)[3] == best[3]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_threshold_chosen_on_its_own_scores_would_show_a_leak_where_none_is():
+    cross_fitted, in_sample = [], []
+    for seed in range(60):
+        scores, member = draw(seed, runs=8, records=20, shift=0.0)
+        cross_fitted.append(roc.balanced_accuracy(roc.Trials(scores, member)).value)
+        in_sample.append(
+            max(
+                ((scores > t)[member].mean() + (scores <= t)[~member].mean()) / 2
+                for t in scores.ravel()
+            )
+        )
+    assert np.mean(in_sample) > 0.53
+    assert abs(np.mean(cross_fitted) - 0.5) < 3 * np.std(cross_fitted) / np.sqrt(60)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_auc_is_scikit_learns(ties):
+    scores, member = draw(3, ties=ties)
+    estimate, p_value = roc.auc(roc.Trials(scores, member))
+    assert estimate.value == pytest.approx(roc_auc_score(member.ravel(), scores.ravel()))
+    assert estimate.low < estimate.value < estimate.high
+    assert p_value < 1e-6
+
+
+def test_best_threshold_reaches_the_oracles_balanced_accuracy():
+    scores, member = draw(4, runs=64, records=500, shift=2.0)
+    accuracy = roc.balanced_accuracy(roc.Trials(scores, member))
+    truth = stats.norm.cdf(1.0)  # the midpoint between N(0, 1) and N(2, 1)
+    assert abs(accuracy.value - truth) < 0.005
+    assert accuracy.low < truth < accuracy.high
+    assert roc.advantage(accuracy).value == pytest.approx(2 * accuracy.value - 1)
+
+
+def test_operating_points_count_fractions_and_say_what_they_rest_on():
+    """Few false positives are not hidden: 8,000 OUT scores resolve 1% but not 0.1%."""
+    scores, member = draw(5, runs=32, records=500, shift=3.0)
+    trials = roc.Trials(scores, member)
+    points = roc.operating(trials)
+    assert [p.nominal_fpr for p in points] == [0.1, 0.01, 0.001]
+    assert [p.resolvable for p in points] == [True, True, False]
+    for point, thresholds in zip(points, trials.thresholds((0.1, 0.01, 0.001)), strict=True):
+        hits = scores > thresholds[:, None]
+        assert point.false_positives == (hits & ~member).sum()
+        assert point.negatives == (~member).sum()
+        assert point.realised_fpr.value == point.false_positives / point.negatives
+        assert point.tpr.value == pytest.approx(hits[member].mean())
+        assert point.p_value < 1e-6
+    # Eight expected at 0.1%: the realised rate may lie anywhere within a factor of about two.
+    assert points[2].realised_fpr.high / points[2].realised_fpr.low > 3
+
+
+def test_curve_passes_through_the_operating_points_and_rises():
+    scores, member = draw(6, runs=16, records=100)
+    trials = roc.Trials(scores, member)
+    curve = roc.curve(trials, (0.001, 0.01, 0.1, 1.0))
+    assert curve.tpr[-1] == 1.0
+    assert curve.tpr[2] == roc.operating(trials)[0].tpr.value
+    assert list(curve.tpr) == sorted(curve.tpr)
+    assert all(
+        low <= t <= high for low, t, high in zip(curve.low, curve.tpr, curve.high, strict=True)
+    )
+    assert len(roc.curve(trials).fpr) == 60
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_p_values_hold_their_level_without_a_leak():
+    g = np.random.default_rng(7)
+    below = np.zeros(4)
+    for _ in range(120):
+        member = g.random((16, 60)) < 0.5
+        trials = roc.Trials(g.standard_normal((16, 60)) + g.standard_normal(60), member)
+        values = [roc.auc(trials)[1], *(p.p_value for p in roc.operating(trials))]
+        below += np.array(values) < 0.05
+    # More than 14 of 120 at 5% has probability 0.001.
+    assert (below <= 14).all()
+    assert below[0] >= 1
+
+
+def test_constant_scores_are_chance():
+    _, member = draw(8)
+    trials = roc.Trials(np.zeros(member.shape), member)
+    assert roc.auc(trials)[0].value == 0.5
+    assert roc.balanced_accuracy(trials).value == 0.5
+    assert [p.tpr.value for p in roc.operating(trials)] == [0, 0, 0]
+
+
+def test_too_little_to_judge_is_refused_in_one_line():
+    scores, member = draw(9, runs=3)
+    member[1:] = False
+    with pytest.raises(OptionError, match="fewer than two runs have members"):
+        roc.Trials(scores, member)
