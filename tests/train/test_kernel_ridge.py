@@ -24,7 +24,7 @@ def test_scores_equal_scikit_learn(digits: Digits, soft: bool) -> None:
     if soft:
         labels = torch.softmax(torch.randn(60, 10, generator=torch.Generator().manual_seed(0)), 1)
         data = SyntheticDataset(few.inputs, few.labels, few.classes, soft_labels=labels)
-    x, z = (d.inputs.flatten(1).double() - 0.5 for d in (few, test))
+    x, z = (d.inputs.flatten(1).double() for d in (few, test))
     gram = fully_connected_ntk(x, x, depth=3).numpy()
     alpha = 1e-3 * np.trace(gram) / 60
     reference = Reference(kernel="precomputed", alpha=alpha).fit(gram, labels.numpy() - 0.1)

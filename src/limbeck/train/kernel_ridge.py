@@ -107,8 +107,7 @@ class KernelRidge(Trainer):
 
 
 def _flat(inputs: Tensor, like: Tensor) -> Tensor:
-    # Pixels centred by the middle of their public range: all-positive rows are nearly parallel.
-    return inputs.flatten(1).to(like) - 0.5
+    return inputs.flatten(1).to(like)
 
 
 def _size(data: TrainingSet) -> tuple[int, tuple[int, ...], int]:
