@@ -31,7 +31,7 @@ def commands() -> Iterator[tuple[str, str]]:
     makefile = (ROOT / "Makefile").read_text().replace("$(LIMBECK)", "limbeck")
     sources.append(("Makefile", re.sub(r" > \S+", "", makefile)))
     for where, text in sources:
-        for line in text.splitlines():
+        for line in text.replace("\\\n", " ").splitlines():
             if line.strip().startswith("limbeck "):
                 yield where, line.strip()
 

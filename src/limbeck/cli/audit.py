@@ -22,12 +22,8 @@ from limbeck.cli.options import (
 from limbeck.errors import DatasetError, OptionError
 
 if TYPE_CHECKING:
-    import limbeck.audit.cost
-    import limbeck.audit.evidence
-    import limbeck.audit.presets
     import limbeck.data.dataset
     import limbeck.data.synthetic
-    import limbeck.mechanism.pipeline
     import limbeck.synthesize.base
     import limbeck.train.base
 
@@ -151,6 +147,7 @@ def audit(
     from limbeck.audit.presets import PRESETS
     from limbeck.audit.run import prepare
     from limbeck.cli.progress import Bar
+    from limbeck.cli.verdict import show
     from limbeck.data.synthetic import SyntheticDataset
     from limbeck.mechanism.pipeline import Pipeline
     from limbeck.report import report
@@ -183,7 +180,8 @@ def audit(
         seed=common.seed,
         device=device,
     )
-    console.note(_forecast(session.estimate(), workers or os.cpu_count() or 1))
+    cost = {title: one.cpu_seconds for title, one in session.estimate().items()}
+    console.note(_forecast(cost, workers or os.cpu_count() or 1))
     with Bar("auditing") as bar:
         done = session.execute(
             output,
@@ -210,7 +208,7 @@ def audit(
             }
         )
     else:
-        _summary(done.evidence, sentences, page)
+        show(done.evidence, sentences, page)
     return code
 
 
@@ -308,43 +306,12 @@ def _short(values: Sequence[object]) -> str:
     return ", ".join(map(str, values[:6])) + (" ..." if len(values) > 6 else "")
 
 
-def _forecast(estimates: "Mapping[str, limbeck.audit.cost.Estimated]", workers: int) -> str:
-    """The cost in words, before anything runs."""
-    total = sum(one.cpu_seconds for one in estimates.values())
+def _forecast(cpu_seconds: Mapping[str, float], workers: int) -> str:
+    """The cost in words, before anything runs; from the processor time of each mechanism."""
+    total = sum(cpu_seconds.values())
     processes = "1 process" if workers == 1 else f"{workers} processes"
     lines = [
         f"cost: about {console.duration(total / workers)} with {processes} on an idle machine",
-        *(f"  {console.duration(one.cpu_seconds)} {what}" for what, one in estimates.items()),
+        *(f"  {console.duration(each)} {what}" for what, each in cpu_seconds.items()),
     ]
     return "\n".join(lines)
-
-
-def _summary(
-    evidence: "limbeck.audit.evidence.Evidence", sentences: Sequence[str], page: Path
-) -> None:
-    verdict = evidence.verdict
-    console.result(verdict.headline)
-    for sentence in (*sentences, *verdict.reasons):
-        console.result(f"- {sentence}")
-    console.result("")
-    console.table(
-        ["audited", "accuracy", "strongest AUC on canaries", "epsilon at least"],
-        [
-            [
-                subject.role.replace("-", " "),
-                console.percent(subject.utility.plain()),
-                _strongest(subject),
-                f"{subject.epsilon_lower.value:.2g}",
-            ]
-            for subject in evidence.subjects
-        ],
-    )
-    console.result(f"\nreport  {page}")
-
-
-def _strongest(subject: "limbeck.audit.evidence.Subject") -> str:
-    found = [a.auc.plain() for a in subject.attacks if a.group == "canary"]
-    if not found:
-        return "none"
-    auc = max(found, key=lambda auc: auc.value)
-    return f"{auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]"

@@ -58,7 +58,7 @@ def condense(
 
     from limbeck import recipe
     from limbeck.cli.progress import Bar
-    from limbeck.workers import keep_memory
+    from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
     given = {"ipc": ipc, "init": init, "epsilon": epsilon}
@@ -69,7 +69,8 @@ def condense(
     private, _ = data.load(source)
     resolved = synthesizer.resolve(private)
     started = time.monotonic()
-    with Bar(f"condensing {private.name}") as bar:
+    # One thread, as in every run of an audit: the same sums, whatever the number of cores.
+    with Bar(f"condensing {private.name}") as bar, one_thread():
         synthetic = resolved.synthesize(
             private,
             seed=common.seed,
