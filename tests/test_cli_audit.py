@@ -52,7 +52,7 @@ def refused(answer: tuple[int, str, str], said: str) -> None:
 def test_an_audit_leaves_its_files_and_the_released_set(audited: Path, release: Path) -> None:
     there = {p.name for p in audited.iterdir()}
     expected = {"plan.json", "evidence.json", "cost.json", "report.html", "private", "release"}
-    assert there == expected
+    assert expected <= there and not any(name.startswith(".tmp") for name in there)
     ours, theirs = (SyntheticDataset.load(f) for f in (audited / "release", release))
     assert ours.inputs.equal(theirs.inputs)
     evidence = json.loads((audited / "evidence.json").read_text())
