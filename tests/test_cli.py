@@ -141,6 +141,20 @@ def test_methods_lists_the_whole_registry(run: Run) -> None:
     assert all(name in table for name in registry.methods())
 
 
+def test_tables_fit_the_terminal_and_lose_no_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from limbeck.cli.console import table
+
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [["dm", "a b " * 20, "0.5"], ["", "c", "d" * 30]]
+    table(["name", "words", "n"], rows)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 40
+    assert out.count("a") - 1 == 20 and out.count("d") - 2 == 30  # less those of the header line
+    assert out.startswith("name  words")
+
+
 def test_data_counts_every_record_once(run: Run) -> None:
     _, out, _ = run("data", "digits", "--json")
     said = json.loads(out)

@@ -1,12 +1,17 @@
-"""Output: results on stdout, the rest on stderr. Rich is imported when a table is drawn."""
+"""Output: results on stdout, the rest on stderr; plain text, since Rich takes long to import."""
 
 import json
 import math
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from limbeck.types import Estimate
+
+_NARROWEST = 8  # columns of a table shrink no further
 
 
 def result(text: str) -> None:
@@ -47,17 +52,17 @@ def facts(rows: Mapping[str, str]) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on stdout, as wide as the terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for place, column in enumerate(columns):
-        drawn.add_column(column, no_wrap=place == 0, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    """Print a table on stdout, as wide as the terminal; cells that are too long wrap."""
+    lines = [columns, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    room = shutil.get_terminal_size().columns - 2 * (len(columns) - 1)
+    while sum(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    for line in lines:
+        cells = [textwrap.wrap(cell, width) for cell, width in zip(line, widths, strict=True)]
+        for parts in zip_longest(*cells, fillvalue=""):
+            padded = (part.ljust(width) for part, width in zip(parts, widths, strict=True))
+            result("  ".join(padded).rstrip())
 
 
 def duration(seconds: float) -> str:
