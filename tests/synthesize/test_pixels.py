@@ -22,7 +22,7 @@ def test_steps_equal_torch_sgd_with_momentum():
     theirs = start.clone().requires_grad_()
     optimiser = torch.optim.SGD([theirs], lr=PIXEL_SCALE**2, momentum=0.5)
     for step in range(4):
-        gradient = torch.randn(start.shape, generator=torch.Generator().manual_seed(step))
+        gradient = torch.rand(start.shape, generator=torch.Generator().manual_seed(step))
         ours.step(gradient)
         theirs.grad = gradient
         optimiser.step()

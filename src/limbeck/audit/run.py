@@ -26,7 +26,11 @@ from limbeck.audit.presets import PRESETS, Name, Preset
 from limbeck.audit.store import COST, EVIDENCE, Store, as_tensors
 from limbeck.data.canaries import Kind
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.preview import png
+from limbeck.data.release import PREVIEW
+from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError, StoreError
+from limbeck.files import write_bytes
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.recipe import one_line, recipe
@@ -108,6 +112,8 @@ class Session:
                 progress(done / total, one.title)
             signals = self._shadow(one, kept, several, cluster, advance)
             subjects.append(self._judge(one, signals))
+            if one.role == "subject" and "example_inputs" in signals:
+                self._picture(signals, kept)
             costs[one.title] = {
                 "cpu_seconds": round(float(signals["cost"][:, 0].sum()), 1),
                 "wall_seconds": round(perf_counter() - started, 1),
@@ -162,7 +168,8 @@ class Session:
             spent.append(store.read(key)["cost"].numpy())
         signals = {
             name: np.concatenate([part[name].numpy() for part in parts if name in part])
-            for name in ("signals", "control", "accuracy")
+            for name in ("signals", "control", "accuracy", "example_inputs", "example_labels")
+            if any(name in part for part in parts)
         }
         return {**signals, "cost": np.stack(spent)}
 
@@ -198,6 +205,14 @@ class Session:
             "versions": _versions(),
         }
         return shadow.Chunk(plan.digest(determines), rows)
+
+    def _picture(self, signals: Mapping[str, np.ndarray], store: Store) -> None:
+        """Keep a picture of one run's synthetic set beside the evidence, for the report."""
+        inputs = torch.from_numpy(signals["example_inputs"])
+        if inputs.dim() == 4:
+            labels = torch.from_numpy(signals["example_labels"])
+            example = SyntheticDataset(inputs, labels, self.plan.data.classes)
+            write_bytes(store.folder / PREVIEW, png(example))
 
     def _judge(self, one: Audited, signals: Mapping[str, np.ndarray]) -> Subject:
         made = self.plan

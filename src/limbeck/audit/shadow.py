@@ -155,7 +155,8 @@ def run(job: Job, chunk: Chunk) -> Finished:
     """Run the mechanism on every row of ``chunk`` and return the signals of each release.
 
     Shadow rows yield ``signals`` (rows, views, kinds, observed) and ``control`` (rows, views,
-    canaries); utility rows yield ``accuracy`` (rows,) on the test data.
+    canaries); utility rows yield ``accuracy`` (rows,) on the test data, and the first of them
+    its synthetic set, ``example_inputs`` and ``example_labels``, for the report's picture.
     """
     started = time.process_time()
     rows = list(chunk.rows)
@@ -172,6 +173,7 @@ def run(job: Job, chunk: Chunk) -> Finished:
     )
     observed, test = job.observed.dataset(), job.test.dataset()
     signals, accuracy = [], []
+    values: dict[str, np.ndarray] = {}
     for row, release in zip(rows, releases, strict=True):
         if release.classifier is None:
             raise OptionError("a mechanism without a classifier has no signals: give it a trainer")
@@ -179,7 +181,9 @@ def run(job: Job, chunk: Chunk) -> Finished:
             signals.append(observe(release.classifier, observed.inputs, observed.labels, job.views))
         else:
             accuracy.append(release.classifier.accuracy(test))
-    values: dict[str, np.ndarray] = {}
+        if row == job.shadow_runs and release.synthetic is not None:
+            values["example_inputs"] = release.synthetic.inputs.numpy()
+            values["example_labels"] = release.synthetic.labels.numpy()
     if signals:
         values["signals"] = np.stack(signals)
         values["control"] = np.concatenate(list(_control(job, rows)))

@@ -3,19 +3,17 @@
 import math
 import re
 from abc import abstractmethod
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn import utils
 
 from limbeck import coins
 from limbeck.errors import OptionError
 
-# Makes a layer without drawing its weights from PyTorch's global random state.
-skip_init: Any = utils.skip_init
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class Network(nn.Module):
@@ -49,11 +47,11 @@ class ConvNet(Network):
         rows, columns = (math.ceil(side / self._grid) for side in (height, width_px))
         inward = [channels, *[width] * (depth - 1)]
         self.convolutions = nn.ModuleList(
-            skip_init(nn.Conv2d, size, width, kernel_size=3, padding=1) for size in inward
+            _blank(nn.Conv2d, size, width, kernel_size=3, padding=1) for size in inward
         )
-        self.norms = nn.ModuleList(skip_init(nn.GroupNorm, width, width) for _ in inward)
+        self.norms = nn.ModuleList(_blank(nn.GroupNorm, width, width) for _ in inward)
         self.features = width * rows * columns
-        self.head = skip_init(nn.Linear, self.features, classes)
+        self.head = _blank(nn.Linear, self.features, classes)
 
     def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
         """Flattened maps of the last block."""
@@ -70,12 +68,12 @@ class MLP(Network):
         super().__init__()
         self.hidden = nn.ModuleList(
             [
-                skip_init(nn.Linear, math.prod(shape), width),
-                skip_init(nn.Linear, width, width),
+                _blank(nn.Linear, math.prod(shape), width),
+                _blank(nn.Linear, width, width),
             ]
         )
         self.features = width
-        self.head = skip_init(nn.Linear, width, classes)
+        self.head = _blank(nn.Linear, width, classes)
 
     def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
         """Activations of the second hidden layer."""
@@ -91,7 +89,7 @@ class Linear(Network):
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
         self.features = math.prod(shape)
-        self.head = skip_init(nn.Linear, self.features, classes)
+        self.head = _blank(nn.Linear, self.features, classes)
 
     def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
         """The flattened record."""
@@ -145,6 +143,17 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         elif isinstance(module, nn.GroupNorm):
             module.weight.fill_(1)
             module.bias.fill_(0)
+
+
+def _blank(layer: type[Layer], *sizes: int, **options: Any) -> Layer:
+    """A layer with unset parameters: PyTorch's own would be drawn from global random state.
+
+    torch.nn.utils.skip_init does the same and takes a second to import what it needs.
+    """
+    made = layer(*sizes, device="meta", **options)
+    for name, parameter in list(made.named_parameters(recurse=False)):
+        setattr(made, name, nn.Parameter(torch.empty(parameter.shape)))
+    return made
 
 
 def _halve(maps: Tensor) -> Tensor:

@@ -1,0 +1,294 @@
+"""Audits from plan to evidence, small: resume, keys, workers, and the bytes they leave."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from limbeck.audit import Audit, audit, prepare
+from limbeck.audit.presets import Preset
+from limbeck.audit.store import Store
+from limbeck.errors import OptionError, StoreError
+from limbeck.mechanism.pipeline import Pipeline
+from limbeck.synthesize.condense.distribution_matching import DistributionMatching
+from limbeck.synthesize.generate.noise import NoiseImages
+from limbeck.synthesize.select.random_subset import RandomSubset
+from limbeck.train.kernel_ridge import KernelRidge
+from limbeck.train.standard import Standard
+
+SIZES = Preset(
+    runs=6, company_runs=4, utility_runs=2, canaries=20, ordinary=30, control=10, views=2
+)
+CONDENSED = Pipeline(
+    DistributionMatching(ipc=2, network="convnet2", width=4, steps=3, pairs=2), KernelRidge()
+)
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    private, test = digits
+    return private.select(range(400)), test.select(range(60))
+
+
+def chunks(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("private/*.safetensors")}
+
+
+def test_an_audit_leaves_evidence_of_the_subject_and_its_company(data, tmp_path):
+    seen = []
+    done = audit(
+        CONDENSED,
+        *data,
+        store=tmp_path,
+        preset=SIZES,
+        workers=1,
+        progress=lambda share, what: seen.append((share, what)),
+    )
+    roles = [subject.role for subject in done.evidence.subjects]
+    assert roles == ["subject", "random-subset", "full-data"]
+    assert [subject.runs for subject in done.evidence.subjects] == [6, 4, 4]
+    shares = [share for share, _ in seen]
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
+    subject = done.subject
+    assert subject.holds_real_records and subject.guarantee is None
+    assert subject.utility.trials == 2 and 0.1 < subject.utility.value <= 1
+    assert {attack.group for attack in subject.attacks} == {"canary", "ordinary"}
+    assert done.tpr_at(0.1) == subject.attack("lira").operating[0].tpr.plain()
+    assert done.epsilon_lower_bound().value >= 0
+    with pytest.raises(OptionError, match="no TPR was measured at FPR 0.5; there is: 0.1"):
+        done.tpr_at(0.5)
+    assert (tmp_path / "preview.png").read_bytes().startswith(b"\x89PNG")
+    again = Audit.load(tmp_path)
+    assert again.evidence == done.evidence and again.cost == done.cost
+    for cost in done.cost["subjects"].values():
+        assert cost["cpu_seconds"] > 0 and cost["peak_memory_mib"] > 10
+
+
+def test_same_plan_same_bytes_with_one_worker_or_two(data, tmp_path):
+    for workers in (1, 2):
+        audit(
+            CONDENSED,
+            *data,
+            store=tmp_path / str(workers),
+            preset=SIZES,
+            workers=workers,
+            company=False,
+        )
+    one, two = ((tmp_path / name / "evidence.json").read_bytes() for name in ("1", "2"))
+    assert one == two
+
+
+def test_evidence_holds_no_time_and_no_path(data, tmp_path):
+    audit(CONDENSED, *data, store=tmp_path, preset=SIZES, workers=1, company=False)
+    text = (tmp_path / "evidence.json").read_text()
+    assert str(tmp_path) not in text and "/" not in json.loads(text)["dataset"]["name"]
+    assert "seconds" not in text and time.strftime("%Y-") not in text
+
+
+def test_a_finished_chunk_is_never_computed_again(data, tmp_path):
+    audit(CONDENSED, *data, store=tmp_path, preset=SIZES, workers=1, company=False)
+    evidence, before = (tmp_path / "evidence.json").read_bytes(), chunks(tmp_path)
+    lost = sorted(before)[0]
+    (tmp_path / "private" / lost).unlink()
+    (tmp_path / "private" / ".tmp-half-written").write_bytes(b"cut short")
+    audit(CONDENSED, *data, store=tmp_path, preset=SIZES, workers=1, company=False)
+    after = chunks(tmp_path)
+    assert {name for name in before if before[name] != after[name]} <= {lost}
+    assert set(after) == set(before)
+    assert (tmp_path / "evidence.json").read_bytes() == evidence
+    assert not list(tmp_path.glob("private/.tmp-*"))
+
+
+def test_a_changed_option_never_finds_the_signals_of_another(data):
+    def keys(mechanism=CONDENSED, seed=0, sizes=SIZES, canary="mislabelled", records=data[0]):
+        session = prepare(
+            mechanism, records, data[1], preset=sizes, canary=canary, company=False, seed=seed
+        )
+        one = session.audited[0]
+        parts = [session._chunk(one, rows).key for rows in session._rows(one.runs)]
+        return {*parts, session._chunk(one, session._all_rows(one.runs), "reading").key}
+
+    base = keys()
+    assert keys() == base and len(base) == 5
+    synthesizer = CONDENSED.synthesizer
+    variants = [
+        keys(Pipeline(replace(synthesizer, steps=4), KernelRidge())),
+        keys(Pipeline(replace(synthesizer, public_coins=1), KernelRidge())),
+        keys(Pipeline(synthesizer, KernelRidge(depth=1))),
+        keys(Pipeline(RandomSubset(2), KernelRidge())),
+        keys(seed=1),
+        keys(sizes=replace(SIZES, views=1)),
+        keys(canary="out-of-distribution"),
+        keys(records=data[0].select(range(1, 400))),
+    ]
+    everything = [key for found in (base, *variants) for key in found]
+    assert len(everything) == len(set(everything))
+
+
+def test_a_folder_of_another_plan_is_refused_unless_it_may_go(data, tmp_path):
+    quick = Pipeline(RandomSubset(1), KernelRidge())
+    audit(quick, *data, store=tmp_path, preset=SIZES, workers=1, company=False)
+    with pytest.raises(StoreError, match="audit of another plan"):
+        audit(quick, *data, store=tmp_path, preset=SIZES, workers=1, company=False, seed=1)
+    done = audit(
+        quick,
+        *data,
+        store=tmp_path,
+        preset=SIZES,
+        workers=1,
+        company=False,
+        seed=1,
+        overwrite=True,
+    )
+    assert json.loads((tmp_path / "plan.json").read_text())["hash"] == done.evidence.plan_hash
+
+
+def test_runs_do_not_depend_on_how_they_are_put_into_chunks(data, tmp_path, monkeypatch):
+    signals = []
+    for size in (1, 4):
+        monkeypatch.setitem(sys.modules["limbeck.audit.run"]._CHUNK, "cpu", size)
+        folder = tmp_path / str(size)
+        audit(CONDENSED, *data, store=folder, preset=SIZES, workers=1, company=False)
+        signals.append((folder / "evidence.json").read_bytes())
+    assert signals[0] == signals[1]
+
+
+def test_the_undefended_network_is_caught_and_an_idle_mechanism_is_not(data, tmp_path):
+    sizes = replace(SIZES, runs=16, ordinary=100)
+    network = Standard("mlp", "full", steps=300)
+    caught = audit(
+        Pipeline(None, network),
+        *data,
+        store=tmp_path / "a",
+        preset=sizes,
+        workers=1,
+        company=False,
+    )
+    assert caught.subject.attack("lira").auc.value > 0.9
+    assert caught.subject.positive_control.auc.value > 0.6
+    idle = audit(
+        Pipeline(NoiseImages(1), KernelRidge()),
+        *data,
+        store=tmp_path / "b",
+        preset=sizes,
+        workers=1,
+        company=False,
+    )
+    assert idle.evidence.verdict.outcome != "leak"
+    area = idle.subject.attack("lira").auc
+    assert area.low <= 0.5 <= area.high
+
+
+def test_a_mechanism_without_classifier_is_refused(data):
+    with pytest.raises(OptionError, match="give the pipeline a trainer"):
+        prepare(Pipeline(RandomSubset(1)), *data, preset=SIZES)
+
+
+def test_damaged_and_missing_audits_are_named_in_one_line(data, tmp_path):
+    with pytest.raises(StoreError, match="no finished audit"):
+        Audit.load(tmp_path)
+    (tmp_path / "evidence.json").write_text("{")
+    with pytest.raises(StoreError, match="damaged"):
+        Audit.load(tmp_path)
+    (tmp_path / "evidence.json").write_text('{"schema_version": 99}')
+    with pytest.raises(StoreError, match="of another version"):
+        Audit.load(tmp_path)
+    store = Store(tmp_path / "s")
+    store.begin({"hash": "x"}, overwrite=False)
+    (tmp_path / "s" / "private" / "k.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(StoreError, match="delete it"):
+        store.read("k")
+
+
+def test_memory_limits_the_workers(data, tmp_path):
+    quick = prepare(Pipeline(RandomSubset(1), KernelRidge()), *data, preset=SIZES, company=False)
+    with pytest.raises(OptionError, match="allow more, or audit a slice"):
+        quick.execute(tmp_path, workers=2, memory=1 << 20)
+    done = quick.execute(tmp_path, workers=2, memory=64 << 30)
+    assert done.cost["workers"] == 2
+
+
+def test_the_estimate_is_of_the_right_order(data):
+    """The cost named beforehand is what is then spent, within a factor of five."""
+    session = prepare(CONDENSED, *data, preset=SIZES, company=False)
+    (estimate,) = session.estimate().values()
+    assert estimate.rows == 8
+    assert 0.01 < estimate.cpu_seconds < 60
+
+
+KILLED = """
+import limbeck
+from limbeck.audit import audit
+from limbeck.audit.presets import Preset
+from limbeck.synthesize.select.random_subset import RandomSubset
+private, test = limbeck.load("digits")
+sizes = Preset({sizes})
+pipeline = limbeck.Pipeline(RandomSubset(2), limbeck.Standard("mlp", steps=60))
+audit(pipeline, private.select(range(400)), test.select(range(60)), store={store!r}, preset=sizes,
+      workers=2, company=False)
+"""
+
+
+def test_killed_three_times_it_ends_with_the_same_evidence(digits, tmp_path):
+    private, test = digits[0].select(range(400)), digits[1].select(range(60))
+    sizes = replace(SIZES, runs=24)
+    pipeline = Pipeline(RandomSubset(2), Standard("mlp", steps=60))
+    whole = tmp_path / "whole"
+    audit(pipeline, private, test, store=whole, preset=sizes, workers=1, company=False)
+    folder = tmp_path / "killed"
+    program = KILLED.format(sizes="24, 4, 2, 20, 30, 10, 2", store=str(folder))
+    random = np.random.default_rng(0)
+    finished: dict[str, int] = {}
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+        aim = len(chunks(folder)) + int(random.integers(1, 4))
+        while len(chunks(folder)) < aim and process.poll() is None:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        now = chunks(folder)
+        assert finished.items() <= now.items(), "a finished chunk was run again"
+        finished = now
+    assert 3 <= len(finished) < 13, "it was killed in mid-audit"
+    audit(pipeline, private, test, store=folder, preset=sizes, workers=1, company=False)
+    assert finished.items() <= chunks(folder).items(), "a finished chunk was run again"
+    assert (folder / "evidence.json").read_bytes() == (whole / "evidence.json").read_bytes()
+
+
+def test_a_dask_cluster_that_loses_a_worker_gives_the_same_evidence(data, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    sizes = replace(SIZES, runs=16)
+    pipeline = Pipeline(RandomSubset(2), Standard("mlp", steps=60))
+    here = audit(pipeline, *data, store=tmp_path / "here", preset=sizes, workers=1, company=False)
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs="CRITICAL",
+    ) as cluster:
+        lost = []
+
+        def kill_one(share, what):
+            if share > 0.2 and not lost:
+                worker = cluster.workers[0]
+                os.kill(worker.process.process.pid, signal.SIGKILL)
+                lost.append(worker)
+
+        there = audit(
+            pipeline,
+            *data,
+            store=tmp_path / "there",
+            preset=sizes,
+            company=False,
+            cluster=cluster.scheduler_address,
+            progress=kill_one,
+        )
+    assert lost, "no worker was killed"
+    assert there.evidence == here.evidence
