@@ -10,6 +10,7 @@ CPU-seconds; then both, and as many random real images, are evaluated alike. Run
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,38 +45,38 @@ def condense(limit: int | None, ipc: int, init: str, steps: int, seed: int) -> C
     return Condensed(seed, sets, seconds)
 
 
-def table(results: list[Condensed], test: LabeledDataset, options: argparse.Namespace) -> str:
-    """The figures as text."""
+def table(
+    results: list[Condensed], test: LabeledDataset, options: argparse.Namespace
+) -> Iterator[str]:
+    """The figures as lines of text, each as soon as it is known."""
     names = list(results[0].sets)
-    lines = [
+    yield (
         f"Fashion-MNIST, {options.limit or 60_000} records, {options.ipc} images per class, "
         f"init {options.init}, reference loop of {options.steps} steps, {len(results)} sets x "
-        f"{options.networks} networks",
-        f"machine: {options.machine}",
-    ]
+        f"{options.networks} networks\nmachine: {options.machine}\n"
+    )
     mean = {n: sum(r.seconds[n] for r in results) / len(results) for n in names}
+    for name in names:
+        each = ", ".join(f"{r.seconds[name]:.1f}" for r in results)
+        yield f"{name:20} {mean[name]:8.1f} CPU-seconds a set ({each})"
+    ratio = mean["reference loop"] / mean["sums form"]
+    yield f"the reference loop takes {ratio:.1f} times the CPU-seconds of the sums form"
     for recipe in options.recipe:
-        lines += ["", f"evaluation '{recipe}'", f"{'':20}{'CPU s':>9}   accuracy [95%]"]
-        found = {
-            name: evaluate(
+        yield f"\naccuracy under the evaluation '{recipe}' [95% over sets x networks]"
+        values = {}
+        for name in names:
+            found = evaluate(
                 [r.sets[name] for r in results],
                 test,
                 recipe=recipe,
                 networks=options.networks,
                 workers=options.workers,
             )
-            for name in names
-        }
-        lines += [
-            f"{name:20}{mean[name]:9.1f}   {100 * found[name].value:.2f} "
-            f"[{100 * found[name].low:.2f}, {100 * found[name].high:.2f}]"
-            for name in names
-        ]
-        gap = 100 * (found["sums form"].value - found["reference loop"].value)
-        lines.append(f"sums form minus reference loop: {gap:+.2f} points")
-    ratio = mean["reference loop"] / mean["sums form"]
-    lines += ["", f"the reference loop takes {ratio:.1f} times the CPU-seconds of the sums form"]
-    return "\n".join(lines)
+            values[name] = found.value
+            interval = f"[{100 * found.low:.2f}, {100 * found.high:.2f}]"
+            yield f"{name:20} {100 * found.value:.2f} {interval}"
+        gap = 100 * (values["sums form"] - values["reference loop"])
+        yield f"sums form minus reference loop: {gap:+.2f} points"
 
 
 def main() -> None:
@@ -95,13 +96,13 @@ def main() -> None:
     work = partial(condense, options.limit, options.ipc, options.init, options.steps)
     with pool(options.workers) as run:
         results = sorted(run(work, range(options.sets)), key=lambda result: result.seed)
-    for name in results[0].seconds:
-        print(name, [round(result.seconds[name], 1) for result in results], "CPU s", flush=True)
     _, test = load("fashion-mnist")
-    text = table(results, test, options)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n", encoding="utf-8")
+    lines = []
+    for line in table(results, test, options):
+        print(line, flush=True)
+        lines.append(line)
+        if options.output:
+            options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
