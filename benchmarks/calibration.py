@@ -52,7 +52,8 @@ def coverage(repetitions: int, seed: int) -> None:
     """Share of 95% intervals that hold their estimand, and their width beside the oracle's.
 
     A score is shift x membership + record effect + run effect + N(0, 1). The estimand of a TPR or
-    FPR is the probability at the realised thresholds. The oracle knows the standard deviation of
+    FPR is the probability at the realised thresholds, that of the AUC is its mean over such draws
+    (all pairs of trials, those of one run too). The oracle knows the standard deviation of
     (estimate - estimand); its interval is 2 x 1.96 of it wide.
     """
     print("\nCoverage of 95% intervals, % (and their mean width / the oracle's)")
@@ -80,7 +81,10 @@ def _estimates(
     scores += record * g.standard_normal(records) + run * g.standard_normal((runs, 1))
     spread = math.sqrt(1 + record**2 + run**2)
     trials = roc.Trials(scores, member)
-    yield roc.auc(trials)[0], float(special.ndtr(shift / spread / math.sqrt(2)))
+    # Of all pairs of trials, 1/runs share their run's effect and 1/records their record's.
+    pairs = [(1 / runs, 1 + record**2), (1 / records, 1 + run**2)]
+    pairs.append((1 - 1 / runs - 1 / records, spread**2))
+    yield roc.auc(trials)[0], sum(w * special.ndtr(shift / math.sqrt(2 * v)) for w, v in pairs)
     for point, at in zip(roc.operating(trials), trials.thresholds(roc.NOMINAL_FPRS), strict=True):
         yield point.tpr.plain(), float(stats.norm.sf((at - shift) / spread).mean())
         yield point.realised_fpr.plain(), float(stats.norm.sf(at / spread).mean())

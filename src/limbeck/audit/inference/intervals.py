@@ -71,6 +71,19 @@ def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> tu
     return float(low), float(high)
 
 
+def design_effect(
+    value: float, influence: Float[np.ndarray, "runs records"], clusters: Clusters, at_most: int
+) -> float:
+    """How many times more the rate varies than over ``at_most`` independent trials; at least 1.
+
+    1 also where the rate is exactly 0 or 1 and no spread can be seen.
+    """
+    independent = value * (1 - value) / at_most
+    if independent == 0:
+        return 1.0
+    return max(two_way_variance(clusters.sum(influence)) / independent, 1.0)
+
+
 def rate(
     value: float,
     influence: Float[np.ndarray, "runs records"],
@@ -78,20 +91,20 @@ def rate(
     *,
     at_most: int,
     trials: int,
+    like: float = 1.0,
     level: float = LEVEL,
 ) -> Estimate:
     """A rate in [0, 1] with its interval.
 
     influence: what each trial adds to value's deviation from the truth (sums to 0).
-    at_most: the largest number of independent binomial trials that the rate can be worth; it
-        stands alone where the rate is exactly 0 or 1 and no spread can be seen.
+    at_most: the largest number of independent binomial trials that the rate can be worth.
     trials: the count to report.
+    like: design effect of a rate of the same trials that rests on more of them. A few hits fall
+        on different records by luck and then look independent: half of any excess counts.
     """
-    variance = two_way_variance(clusters.sum(influence))
-    effective = float(at_most)
-    if variance > 0:
-        effective = min(at_most, value * (1 - value) / variance)
-    effective *= student_discount(len(influence), clusters.count, level)
+    effect = design_effect(value, influence, clusters, at_most)
+    effect = max(effect, (effect + like) / 2)
+    effective = at_most / effect * student_discount(len(influence), clusters.count, level)
     low, high = clopper_pearson(value * effective, effective, level)
     return Estimate(value, low, high, trials, level)
 

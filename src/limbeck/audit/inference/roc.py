@@ -1,11 +1,13 @@
 """ROC figures of attack scores, every threshold chosen on other runs than those it judges."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 
 from limbeck.audit import evidence
-from limbeck.audit.inference.intervals import Clusters, rate, student_p_value
+from limbeck.audit.inference.intervals import Clusters, design_effect, rate, student_p_value
 from limbeck.errors import OptionError
 from limbeck.types import Estimate
 
@@ -17,6 +19,8 @@ EXPECTED_FALSE_POSITIVES = 10
 """Below this many expected, a false-positive rate is not resolvable."""
 
 _FOLDS = 16
+_WIDER = 3
+"""A rate's dependence between trials is also looked at where it rests on three times as many."""
 
 
 class Trials:
@@ -74,12 +78,19 @@ class Trials:
         return value, (hits - value) * side / count
 
     def hit_rate(
-        self, hits: Bool[np.ndarray, "runs records"], side: Bool[np.ndarray, "runs records"]
+        self,
+        side: Bool[np.ndarray, "runs records"],
+        threshold: Float[np.ndarray, " runs"],
+        wider: Float[np.ndarray, " runs"],
     ) -> Estimate:
-        """``share`` with its interval."""
-        value, influence = self.share(hits, side)
+        """The share of one side above the threshold of its run, with its interval.
+
+        wider: thresholds that more scores exceed, for the dependence between trials.
+        """
         count = int(np.count_nonzero(side))
-        return rate(value, influence, self.clusters, at_most=count, trials=count)
+        many = design_effect(*self.share(self.scores > wider[:, None], side), self.clusters, count)
+        value, influence = self.share(self.scores > threshold[:, None], side)
+        return rate(value, influence, self.clusters, at_most=count, trials=count, like=many)
 
 
 def auc(trials: Trials) -> tuple[Estimate, float]:
@@ -113,15 +124,17 @@ def operating(
     not the TPR at the nominal rate. The p-value is of "coins have nothing to do with scores".
     """
     points = []
-    for nominal, thresholds in zip(fprs, trials.thresholds(fprs), strict=True):
-        hits = trials.scores > thresholds[:, None]
+    for nominal, threshold, wider in _with_wider(trials, fprs):
+        hits = trials.scores > threshold[:, None]
         false = int(np.count_nonzero(hits & ~trials.membership))
         true = int(np.count_nonzero(hits & trials.membership))
         points.append(
             evidence.Operating(
                 nominal_fpr=nominal,
-                tpr=evidence.Estimate.of(trials.hit_rate(hits, trials.membership)),
-                realised_fpr=evidence.Estimate.of(trials.hit_rate(hits, ~trials.membership)),
+                tpr=evidence.Estimate.of(trials.hit_rate(trials.membership, threshold, wider)),
+                realised_fpr=evidence.Estimate.of(
+                    trials.hit_rate(~trials.membership, threshold, wider)
+                ),
                 false_positives=false,
                 negatives=trials.negatives,
                 resolvable=nominal * trials.negatives >= EXPECTED_FALSE_POSITIVES,
@@ -146,8 +159,8 @@ def _coincidence(true: int, false: int, share: float) -> float:
 def curve(trials: Trials, fprs: tuple[float, ...] = GRID) -> evidence.Curve:
     """The ROC curve: TPR with its interval at the thresholds of each nominal FPR."""
     rates = [
-        trials.hit_rate(trials.scores > thresholds[:, None], trials.membership)
-        for thresholds in trials.thresholds(fprs)
+        trials.hit_rate(trials.membership, threshold, wider)
+        for _, threshold, wider in _with_wider(trials, fprs)
     ]
     return evidence.Curve(
         fpr=fprs,
@@ -155,6 +168,13 @@ def curve(trials: Trials, fprs: tuple[float, ...] = GRID) -> evidence.Curve:
         low=tuple(r.low for r in rates),
         high=tuple(r.high for r in rates),
     )
+
+
+def _with_wider(
+    trials: Trials, fprs: tuple[float, ...]
+) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    wider = tuple(min(_WIDER * fpr, 1.0) for fpr in fprs)
+    yield from zip(fprs, trials.thresholds(fprs), trials.thresholds(wider), strict=True)
 
 
 def balanced_accuracy(trials: Trials) -> Estimate:
