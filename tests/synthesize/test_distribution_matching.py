@@ -24,7 +24,7 @@ def inner(shape=(1, 6, 6), n=60, classes=3, seed=0):
 
 @pytest.mark.parametrize("form", ["sums", "minibatch"])
 def test_linear_embedding_reaches_the_closed_form(form):
-    """For linear psi the minimiser is s_j = s_j(0) + mean(T_c) - mean(S_c(0)) (Dong et al. 2022)."""
+    """For linear psi the minimiser is s_j(0) + mean(T_c) - mean(S_c(0)) (Dong et al. 2022)."""
     data = inner()
     method = DistributionMatching(
         ipc=4,
@@ -140,8 +140,29 @@ def test_bad_requests_are_refused_in_one_line(tiny_images):
         DistributionMatching(ipc=1000, pairs=2).synthesize(tiny_images, seed=0)
     with pytest.raises(OptionError, match="pairs_per_record is 9, but there are only 3 pairs"):
         DistributionMatching(**SMALL, pairs_per_record=9).resolve(tiny_images)
-    table = LabeledDataset(torch.rand(8, 5), torch.arange(8) % 2, ("a", "b"))
-    with pytest.raises(OptionError, match="use network 'mlp'"):
-        DistributionMatching(ipc=1).resolve(table)
-    made = DistributionMatching(ipc=1, network="mlp", pairs=2, steps=2).synthesize(table, seed=0)
-    assert made.inputs.shape == (2, 5)
+    with pytest.raises(OptionError, match="at least 16 pixels"):
+        DistributionMatching(network="convnet4").resolve(tiny_images)
+
+
+def test_the_embedder_fits_the_records():
+    def chosen(*shape):
+        data = LabeledDataset(torch.rand(8, *shape), torch.arange(8) % 2, ("a", "b"))
+        method = DistributionMatching(ipc=1, pairs=2, steps=2)
+        assert method.synthesize(data, seed=0).inputs.shape == (2, *shape)
+        return method.resolve(data).network
+
+    shapes = [(1, 4, 4), (1, 8, 8), (3, 16, 20), (1, 28, 28), (5,)]
+    assert [chosen(*shape) for shape in shapes] == [
+        "convnet1",
+        "convnet2",
+        "convnet3",
+        "convnet3",
+        "mlp",
+    ]
+
+
+def test_noise_takes_longer_steps_than_real_images(tiny_images):
+    rates = [
+        DistributionMatching(init=i).resolve(tiny_images).learning_rate for i in ("real", "noise")
+    ]
+    assert rates == [2.0, 10.0]

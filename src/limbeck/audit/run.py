@@ -36,7 +36,7 @@ from limbeck.mechanism.pipeline import Pipeline
 from limbeck.recipe import one_line, recipe
 from limbeck.synthesize.select.random_subset import RandomSubset
 from limbeck.types import Estimate
-from limbeck.workers import pool
+from limbeck.workers import Run, pool
 
 DELTA = 1e-5
 CONTROL_EPSILON = 4.0  # the leak planted as the positive control, at DELTA
@@ -94,9 +94,14 @@ class Session:
         workers: processes, one per core if None. memory: bytes that they may need together.
         cluster: a Dask scheduler's address. overwrite: replace another plan's audit.
         """
-        kept = Store(store)
-        kept.begin(self.described, overwrite=overwrite)
         several = _affordable(workers or os.cpu_count() or 1, memory)
+        # A cluster that cannot be reached is refused before anything is written.
+        with pool(several, cluster=cluster) as run:
+            kept = Store(store)
+            kept.begin(self.described, overwrite=overwrite)
+            return self._execute(kept, several, run, progress)
+
+    def _execute(self, kept: Store, workers: int, run: Run, progress: Progress | None) -> "Audit":
         total = sum(one.runs + self.plan.preset.utility_runs for one in self.audited)
         done, subjects, costs = 0, [], {}
         for one in self.audited:
@@ -110,7 +115,7 @@ class Session:
 
             if progress is not None:
                 progress(done / total, one.title)
-            signals = self._shadow(one, kept, several, cluster, advance)
+            signals = self._shadow(one, kept, run, advance)
             subjects.append(self._judge(one, signals))
             if one.role == "subject" and "example_inputs" in signals:
                 self._picture(signals, kept)
@@ -128,7 +133,7 @@ class Session:
             versions=_versions(),
         )
         kept.write_json(EVIDENCE, found.model_dump(mode="json"))
-        spent = {"machine": _machine(self.device), "workers": several, "subjects": costs}
+        spent = {"machine": _machine(self.device), "workers": workers, "subjects": costs}
         kept.write_json(COST, spent)
         return Audit(found, spent, kept.folder)
 
@@ -136,8 +141,7 @@ class Session:
         self,
         one: Audited,
         store: Store,
-        workers: int,
-        cluster: str | None,
+        run: Run,
         advance: Callable[[int], None],
     ) -> dict[str, np.ndarray]:
         """All signals of one mechanism, from the store where they are finished, else run now."""
@@ -153,14 +157,13 @@ class Session:
         for chunk in chunks:
             if chunk not in missing:
                 advance(len(chunk.rows))
-        with pool(workers, cluster=cluster) as run:
-            if missing:
-                reading = self._read(job, one, store, run)
-                position = {row: at for at, row in enumerate(self._all_rows(one.runs))}
-                tasks = (_with_reading(chunk, reading, position) for chunk in missing)
-                for finished in run(partial(shadow.run, job), tasks):
-                    store.write(finished.key, _stored(finished))
-                    advance(len(finished.rows))
+        if missing:
+            reading = self._read(job, one, store, run)
+            position = {row: at for at, row in enumerate(self._all_rows(one.runs))}
+            tasks = (_with_reading(chunk, reading, position) for chunk in missing)
+            for finished in run(partial(shadow.run, job), tasks):
+                store.write(finished.key, _stored(finished))
+                advance(len(finished.rows))
         parts = [store.read(chunk.key) for chunk in chunks]
         spent = [part["cost"].numpy() for part in parts]
         key = self._chunk(one, self._all_rows(one.runs), "reading").key
@@ -174,7 +177,7 @@ class Session:
         return {**signals, "cost": np.stack(spent)}
 
     def _read(
-        self, job: shadow.Job, one: Audited, store: Store, run: Any
+        self, job: shadow.Job, one: Audited, store: Store, run: Run
     ) -> dict[str, np.ndarray] | None:
         """The one reading of the private data for all rows, kept in the store like a chunk."""
         chunk = self._chunk(one, self._all_rows(one.runs), "reading")

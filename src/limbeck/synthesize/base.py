@@ -157,7 +157,24 @@ class SumSynthesizer(Synthesizer):
         progress: Progress | None = None,
     ) -> SyntheticDataset:
         everyone = torch.ones(1, len(private), dtype=torch.bool)
-        reading = self.read(private, everyone, [seed], device=device)
+        first, second = _halves(progress)
+        reading = self.read(private, everyone, [seed], device=device, progress=first)
         if reading is None:
             raise TypeError(f"{self.method_name}: this form does not read through sums")
-        return self.craft(reading, Form.of(private), [seed], device=device, progress=progress)[0]
+        return self.craft(reading, Form.of(private), [seed], device=device, progress=second)[0]
+
+
+def _halves(
+    progress: Progress | None,
+) -> tuple[Callable[[float], None] | None, Progress | None]:
+    """Reading as the first half of the progress, crafting as the second."""
+    if progress is None:
+        return None, None
+
+    def reading(share: float) -> None:
+        progress(share / 2, None)
+
+    def crafting(share: float, state: SyntheticDataset | None) -> None:
+        progress(0.5 + share / 2, state)
+
+    return reading, crafting

@@ -49,8 +49,10 @@ class DistributionMatching(SumSynthesizer):
     run's own seed, and ``batch`` private images of each class. ``reference()`` gives its options.
 
     ipc: images per class. init: "real" (random members, visible in the result) or "noise".
-    network, width: the embedder; None is the form's own width (32, or 128 for "minibatch").
-    learning_rate: in units of pixels with the standard deviation of images, as published.
+    network, width: the embedder. None: a ConvNet as deep as the images allow, up to 3, and the
+    form's own width (32, or 128 for "minibatch"); "mlp" for records that are no images.
+    learning_rate: in units of pixels with the standard deviation of images, as published. None: 2
+    from real images, 10 from noise, which has further to go.
     blur: standard deviation, in pixels, of a Gaussian that smooths the gradient; 0 leaves it.
     schedule: learning rate over the steps, "constant" or "cosine" to zero.
     pairs_per_record: None lets ``resolve`` choose about 64 records per class and pair.
@@ -63,11 +65,11 @@ class DistributionMatching(SumSynthesizer):
     init: initialise.Init = "real"
     form: Literal["sums", "minibatch"] = "sums"
     steps: Annotated[int, Field(ge=1)] = 100
-    learning_rate: Annotated[float, Field(gt=0)] = 2.0
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.5
     schedule: Schedule = "cosine"
     blur: Annotated[float, Field(ge=0)] = 1.0
-    network: str = "convnet3"
+    network: str | None = None
     width: Annotated[int, Field(ge=1)] | None = None
     augmented: bool = True
     pairs: Annotated[int, Field(ge=1)] = 50
@@ -88,6 +90,7 @@ class DistributionMatching(SumSynthesizer):
             learning_rate=1.0 if ipc < 100 else 10.0,
             schedule="constant",
             blur=0.0,
+            network="convnet3",
         )
 
     @property
@@ -95,10 +98,15 @@ class DistributionMatching(SumSynthesizer):
         return initialise.ACCESS[self.init] == "records"
 
     def resolve(self, private: LabeledDataset) -> "DistributionMatching":
-        if self.network.startswith("convnet"):
-            networks.require_images(private.shape, f"network {self.network!r}")
-        default = _REFERENCE_WIDTH if self.form == "minibatch" else 32
-        known = replace(self, width=self.width or default)
+        network = self.network or _deepest(private)
+        networks.make(network, private.shape, 2, width=1, seed=0)  # refuses what it cannot serve
+        width = _REFERENCE_WIDTH if self.form == "minibatch" else 32
+        known = replace(
+            self,
+            network=network,
+            width=self.width or (width if network.startswith("convnet") else None),
+            learning_rate=self.learning_rate or (2.0 if self.init == "real" else 10.0),
+        )
         if self.form == "minibatch":
             return known
         if self.pairs_per_record is None:
@@ -234,7 +242,7 @@ class DistributionMatching(SumSynthesizer):
         coin = coins.generator(seed, "dm", "minibatch")
         for step in range(self.steps):
             network = networks.make(
-                self.network,
+                self._embedder,
                 private.shape,
                 classes,
                 width=self.width,
@@ -267,7 +275,9 @@ class DistributionMatching(SumSynthesizer):
     ) -> Float[Tensor, ""]:
         # A narrow embedder has fewer terms in the distance: scaled to the published width, one
         # learning rate fits all. Other networks (mlp, linear) keep the plain distance.
-        scale = _REFERENCE_WIDTH / self.width if self.width and "convnet" in self.network else 1.0
+        scale = 1.0
+        if self.width is not None and self._embedder.startswith("convnet"):
+            scale = _REFERENCE_WIDTH / self.width
         distances: Tensor = (centres - means).square().sum(2)
         return scale * (distances * seen).sum()
 
@@ -277,6 +287,7 @@ class DistributionMatching(SumSynthesizer):
         return augment.draw(coin, form.shape, mirror=form.mirror)
 
     def _descent(self, initial: Float[Tensor, "n ..."]) -> PixelDescent:
+        assert self.learning_rate is not None, "resolve() comes first"
         return PixelDescent(
             initial,
             learning_rate=self.learning_rate,
@@ -286,9 +297,14 @@ class DistributionMatching(SumSynthesizer):
             blur=self.blur,
         )
 
+    @property
+    def _embedder(self) -> str:
+        assert self.network is not None, "resolve() comes first"
+        return self.network
+
     def _pool(self, form: Form) -> statistics.Pool:
         return statistics.Pool(
-            network=self.network,
+            network=self._embedder,
             width=self.width,
             size=self.pairs,
             augmented=self.augmented,
@@ -305,3 +321,10 @@ class DistributionMatching(SumSynthesizer):
     def _resolved(self, private: LabeledDataset) -> "DistributionMatching":
         # Resolving twice changes nothing; audits pass resolved methods, library users need not.
         return self.resolve(private)
+
+
+def _deepest(data: LabeledDataset) -> str:
+    """The ConvNet whose last maps are at least 2x2 before pooling; three blocks suffice."""
+    if not data.is_images:
+        return "mlp"
+    return f"convnet{min(3, max(1, min(data.shape[1:]).bit_length() - 2))}"
