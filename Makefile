@@ -28,11 +28,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# Digits are 8x8: shallow networks, and larger steps than 28x28 needs when starting from noise.
+# Digits are 8x8: a network of two blocks learns them better than one of three, and cheaper.
 demo: $(STAMP)
 	rm -rf demo
-	$(LIMBECK) condense digits --method dm --ipc 10 --init noise \
-	  --set network=convnet2 --set learning_rate=30 -o demo/release
+	$(LIMBECK) condense digits --method dm --ipc 10 --init noise -o demo/release
 	$(LIMBECK) evaluate demo/release --test digits --network convnet2
 	$(LIMBECK) audit demo/release --private digits --preset quick --workers 2 \
 	  --trainer convnet2 --trainer-set width=16 -o demo/audit
