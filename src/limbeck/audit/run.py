@@ -238,7 +238,7 @@ class Session:
             role=one.role,
             recipe=recipe(one.mechanism),
             holds_real_records=one.mechanism.holds_real_records,
-            guarantee=None,
+            guarantee=one.mechanism.guarantee,
             utility=Estimate.of_mean(signals["accuracy"].tolist()),
             utility_with_canaries=Estimate.of_mean(right.mean(1).tolist()),
             seed=made.seed,

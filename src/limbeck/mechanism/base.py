@@ -11,6 +11,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.synthesize.base import Reading
 from limbeck.train.base import Classifier
+from limbeck.types import Guarantee
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Mechanism(ABC):
     def holds_real_records(self) -> bool:
         """Whether the release contains, or starts as, unperturbed private records."""
         return False
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """The differential-privacy guarantee of a release; None where the method has none."""
+        return None
 
     def resolve(self, private: LabeledDataset) -> "Mechanism":
         """A copy whose options are all filled in for data of this form and size."""
