@@ -71,6 +71,7 @@ def test_bad_usage_gets_one_line_and_exit_code_2(run: Run, words: list[str], sai
         (["--method", "dm", "--set", "ipc=1", "--set", "ipc=2"], "twice"),
         (["--method", "dm", "--ipc", "3", "--set", "ipc=2"], "one of them"),
         (["--method", "dm", "--set", "no_such_option=2"], "no_such_option"),
+        (["--method", "dm", "--set", "learning_rate=Infinity"], "learning_rate"),
         (["--method", "dm", "--device", "no-such-device"], "no-such-device"),
         (["--method", "random-subset", "--init", "noise"], "no such option"),
     ],
@@ -92,7 +93,27 @@ def test_a_folder_in_use_is_refused_without_force(run: Run, tmp_path: Path) -> N
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_write_permission_is_refused(run: Run, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    refused(run("condense", "digits", "-o", tmp_path / "release"), "no permission")
+    refused(run("condense", "digits", "-o", tmp_path / "release"), "nothing can be written")
+
+
+@pytest.mark.parametrize("below", ["release", "deep/release"])
+def test_a_folder_below_a_file_is_refused(run: Run, tmp_path: Path, below: str) -> None:
+    (tmp_path / "file.txt").write_text("mine")
+    output = tmp_path / "file.txt" / below
+    refused(run("condense", "digits", "-o", output), "file.txt is a file")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_a_place_where_even_root_cannot_write_is_refused(run: Run) -> None:
+    refused(run("condense", "digits", "-o", "/proc/release"), "nothing can be written in /proc")
+
+
+def test_a_file_that_is_there_may_be_replaced(tmp_path: Path) -> None:
+    from limbeck.cli.options import require_writable
+
+    (tmp_path / "page.html").write_text("old")
+    require_writable(tmp_path / "page.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
 
 
 def test_condense_writes_a_release_that_can_be_loaded(run: Run, tmp_path: Path) -> None:

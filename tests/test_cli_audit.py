@@ -100,6 +100,7 @@ def test_another_plan_in_the_same_folder_is_refused(run: Run, audited: Path, rel
         ([], "either a RELEASE folder or --method"),
         (["RELEASE", "--ipc", "3"], "holds the recipe already"),
         (["RELEASE", "--memory", "lots"], "8GB"),
+        (["RELEASE", "--memory", "1.2.3GB"], "8GB"),
         (["RELEASE", "--max-tpr", "0.01"], "TPR@FPR"),
         (["RELEASE", "--max-tpr", "1@2"], "TPR@FPR"),
         (["RELEASE", "--max-tpr", "0.01@0.05"], "0.001"),

@@ -48,10 +48,13 @@ def test_recipe_spells_out_every_option_and_reads_back_through_json() -> None:
     ("values", "named"),
     [
         ({"inner": {"method": "inner-test"}, "rate": "fast"}, "'rate'"),
-        ({"inner": {"method": "inner-test"}, "tempo": 2}, "tempo"),
+        ({"inner": {"method": "inner-test"}, "rate": float("inf")}, "'rate'"),
+        ({"inner": {"method": "inner-test"}, "rate": float("nan")}, "'rate'"),
+        ({"inner": {"method": "inner-test"}, "tempo": 2}, "'tempo'; it has: inner, rate, sizes"),
         ({}, "'inner'"),
         ({"inner": {"method": "no-such"}}, "no-such"),
         ({"inner": {"method": "inner-test", "extra": 1}}, "extra"),
+        ({"inner": {"method": "inner-test", "options": [3]}}, "[3]"),
     ],
 )
 def test_bad_options_are_refused_in_one_line_that_names_them(

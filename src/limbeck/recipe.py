@@ -19,9 +19,12 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def options(cls: type[T]) -> type[T]:
-    """A frozen dataclass whose fields are validated; an unknown or ill-typed option is refused."""
+    """A frozen dataclass of validated fields; unknown, ill-typed and infinite ones are refused."""
     made: Any = pydantic_dataclass(
-        frozen=True, config=pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+        frozen=True,
+        config=pydantic.ConfigDict(
+            extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False
+        ),
     )(cls)
     return made  # type: ignore[no-any-return]
 
@@ -47,9 +50,17 @@ def from_recipe(written: dict[str, Any]) -> Any:
     return build(str(written.get("method")), written.get("options", {}))
 
 
-def build(name: str, values: dict[str, Any], kind: registry.Kind | None = None) -> Any:
-    """The registered method ``name`` with these options; OptionError where they do not fit."""
+def build(name: str, values: object, kind: registry.Kind | None = None) -> Any:
+    """The registered method ``name`` with a dict of options; OptionError where they do not fit."""
     cls = registry.load(name, kind)
+    if not isinstance(values, dict):
+        raise OptionError(f"{name}: options are written as {{name: value}}, not {values!r:.60}")
+    known = [f.name for f in dataclasses.fields(cls)]
+    unknown = [str(key) for key in values if key not in known]
+    if unknown:
+        raise OptionError(
+            f"{name} has no option {unknown[0]!r:.60}; it has: {', '.join(known) or 'none'}"
+        )
     given = {
         k: from_recipe(v) if isinstance(v, dict) and "method" in v else v for k, v in values.items()
     }

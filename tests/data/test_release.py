@@ -89,6 +89,20 @@ def test_a_seed_never_reaches_the_card(synthetic, tmp_path, refused):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    "card", [{"ledger": [float("nan")]}, {"recipe": {1, 2}}, {"holds_real_records": "perhaps"}]
+)
+def test_a_card_that_cannot_be_written_leaves_the_old_release(
+    synthetic, folder, tmp_path, refused, card
+):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for place in (folder, tmp_path / "new"):
+        with refused("six: the card cannot be written as JSON", StoreError):
+            replace(synthetic, inputs=synthetic.inputs / 2, card=card).save(place)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_preview_shows_each_class_in_a_row(synthetic, folder):
     with Image.open(folder / "preview.png") as image:
         pixels = np.asarray(image)
@@ -134,6 +148,14 @@ def edit(folder, change):
         (lambda f: edit(f, lambda c: c["limbeck"].pop("classes")), "lacks limbeck.classes"),
         (lambda f: edit(f, lambda c: c.pop("distribution")), "lacks distribution"),
         (lambda f: edit(f, lambda c: c["limbeck"].update(records=7)), "6 records of shape"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(records="6")), "limbeck.records is '6'"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(records=True)), "limbeck.records is True"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(name=None)), "limbeck.name is None"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(classes="abc")), "limbeck.classes"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(classes=[1, 2, 3])), "limbeck.classes"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(mirror="yes")), "limbeck.mirror"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(shape=None)), "limbeck.shape"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(shape=[1, "8", 8])), "limbeck.shape"),
         (lambda f: edit(f, lambda c: c["limbeck"].update(classes=["a"])), "is damaged"),
         (lambda f: (f / "dataset.safetensors").unlink(), "dataset.safetensors cannot be read"),
         (

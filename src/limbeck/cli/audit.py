@@ -235,7 +235,7 @@ def _bytes(text: str | None) -> int | None:
     if text is None:
         return None
     units = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
-    parts = re.fullmatch(r"([0-9.]+) ?([MG]I?B)", text.upper())
+    parts = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([MG]I?B)", text.upper())
     if parts is None:
         raise OptionError(f"--memory {text}: write a size such as 8GB or 600MB")
     return int(float(parts[1]) * units[parts[2]])

@@ -8,8 +8,8 @@ import dataclasses
 import functools
 import inspect
 import json
-import os
 import shlex
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,9 +265,19 @@ def require_folder(path: Path, force: bool) -> None:
 
 def require_writable(path: Path) -> None:
     """OptionError when nothing can be written at ``path``, which need not exist yet."""
-    nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
-    if not os.access(nearest, os.W_OK):
-        raise OptionError(f"-o {path}: no permission to write in {nearest}")
+    # A file that is there is replaced, so it is its folder that must be writable.
+    above = path.absolute().parents
+    places = above if path.is_file() else (path, *above)
+    nearest = next(p for p in places if p.exists())
+    if not nearest.is_dir():
+        raise OptionError(f"-o {path}: {nearest} is a file; give a path in a folder")
+    try:
+        # Tried, since rights alone do not say it: the superuser has all of them in /proc too.
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise OptionError(
+            f"-o {path}: nothing can be written in {nearest} ({error.strerror})"
+        ) from None
 
 
 def shell(*words: str | Path) -> str:

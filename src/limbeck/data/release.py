@@ -7,19 +7,20 @@ holds the tensors' SHA-256, so that a release cut short by a crash is recognised
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from limbeck.data.preview import png
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError, StoreError
-from limbeck.files import write_bytes, write_json, write_safetensors
+from limbeck.files import write_bytes, write_json
 
 SCHEMA = 1
 TENSORS = "dataset.safetensors"
@@ -28,6 +29,13 @@ PREVIEW = "preview.png"
 
 # What the card says of the tensors themselves; everything else is ``SyntheticDataset.card``.
 _FORM = ("schema_version", "name", "shape", "records", "classes", "labels", "mirror", "scaling")
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "name": lambda v: isinstance(v, str),
+    "classes": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
+    "mirror": lambda v: isinstance(v, bool),
+    "shape": lambda v: isinstance(v, list) and all(type(size) is int for size in v),
+    "records": lambda v: type(v) is int,
+}
 _DEFAULTS: Mapping[str, Any] = {
     "recipe": None,
     "guarantee": None,
@@ -58,8 +66,9 @@ _CONTEXT: Mapping[str, Any] = {
 def save(synthetic: SyntheticDataset, folder: Path) -> Path:
     """Write the release into ``folder`` (made when missing) and return it; files are replaced.
 
-    What ``synthetic.card`` leaves out is written as unknown (null). StoreError when the card
-    holds a seed: whoever knows the coins of a private choice can undo it.
+    What ``synthetic.card`` leaves out is written as unknown (null). StoreError, before anything
+    is written, when the card holds what JSON cannot, or a seed: whoever knows the coins of a
+    private choice can undo it.
     """
     seeded = _seeds(dict(synthetic.card))
     if seeded:
@@ -70,12 +79,21 @@ def save(synthetic: SyntheticDataset, folder: Path) -> Path:
     tensors = {"inputs": synthetic.inputs, "labels": synthetic.labels}
     if synthetic.soft_labels is not None:
         tensors["soft_labels"] = synthetic.soft_labels
+    content = save_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    try:
+        card = _card(synthetic, content)
+        json.dumps(card, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"{synthetic.name}: the card cannot be written as JSON ({error}); correct it"
+        ) from None
+    preview = png(synthetic) if len(synthetic.shape) == 3 and len(synthetic) else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = write_safetensors(folder / TENSORS, tensors)
-        if len(synthetic.shape) == 3 and len(synthetic):
-            write_bytes(folder / PREVIEW, png(synthetic))
-        write_json(folder / CARD, _card(synthetic, written.read_bytes()))
+        write_bytes(folder / TENSORS, content)
+        if preview is not None:
+            write_bytes(folder / PREVIEW, preview)
+        write_json(folder / CARD, card)
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}); choose another folder"
@@ -150,6 +168,11 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not whole or missing:
         what = f"limbeck.{missing[0]}" if missing else "distribution"
         raise StoreError(f"{path} lacks {what}; condense again")
+    wrong = [key for key, fits in _FITS.items() if not fits(form[key])]
+    if wrong:
+        raise StoreError(
+            f"{path} is damaged (limbeck.{wrong[0]} is {form[wrong[0]]!r:.60}); condense again"
+        )
     return dict(card)
 
 
@@ -164,7 +187,10 @@ def _card(synthetic: SyntheticDataset, content: bytes) -> dict[str, Any]:
         "mirror": synthetic.mirror,
         "scaling": "float32 in [0, 1]",
     }
-    real = {True: "yes", False: "no", None: "unknown"}[synthetic.card.get("holds_real_records")]
+    known = synthetic.card.get("holds_real_records")
+    if known not in (True, False, None):
+        raise ValueError(f"holds_real_records is {known!r:.60}, not true, false or null")
+    real = "unknown" if known is None else "yes" if known else "no"
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
