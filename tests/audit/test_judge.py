@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from limbeck.audit import evidence
+from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.gate import gate
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.inference.gaussian import positive_control_shift
 from limbeck.audit.inference.judge import Shadows, exactly_balanced, judge
-from limbeck.audit.inference.verdict import verdict
+from limbeck.audit.inference.verdict import attack_title, verdict
 from limbeck.errors import OptionError
 from limbeck.types import Estimate, Event, Guarantee
 
@@ -198,6 +199,65 @@ def test_tpr_gate_asks_for_the_upper_end_and_the_control(quiet, leaky):
 def test_a_failed_null_test_leaves_everything_unclear(leaky):
     failed = leaky.null_test.model_copy(update={"passed": False})
     assert verdict((leaky.model_copy(update={"null_test": failed}),)).outcome == "unclear"
+
+
+def with_resolvable(subject, *fprs):
+    """The subject, had the trials resolved just these nominal rates."""
+    attacks = tuple(
+        attack.model_copy(
+            update={
+                "operating": tuple(
+                    point.model_copy(update={"resolvable": point.nominal_fpr in fprs})
+                    for point in attack.operating
+                )
+            }
+        )
+        for attack in subject.attacks
+    )
+    return subject.model_copy(update={"attacks": attacks})
+
+
+def test_no_tpr_is_quoted_where_the_trials_resolve_none(leaky):
+    def quoted(*fprs):
+        return verdict((with_resolvable(leaky, *fprs),)).reasons[0]
+
+    best = max((a for a in leaky.attacks if a.group == "canary"), key=lambda a: a.auc.value)
+    at = {p.nominal_fpr: f"{p.tpr.value:.1%} of the members" for p in best.operating}
+    assert len(set(at.values())) == 3
+    assert at[0.01] in quoted(0.1, 0.01) and "cannot" not in quoted(0.1, 0.01)
+    assert at[0.1] in quoted(0.1) and "while 1% false alarms cannot be resolved" in quoted(0.1)
+    assert quoted().endswith("; 1% false alarms cannot be resolved.")
+    assert quoted(0.001) == quoted()  # a lower rate is no stand-in
+
+
+def test_a_limit_that_an_unresolvable_tpr_breaks_quotes_none(leaky):
+    code, (sentence,) = gate(as_evidence(with_resolvable(leaky)), (0.1, 0.01))
+    assert code == 1
+    assert sentence.count("%") == 2  # those of the limit itself
+    assert "cannot resolve by how much" in sentence
+
+
+def test_attacks_and_figures_are_readable(leaky):
+    named = {
+        "loss-threshold": "(loss threshold on",
+        "lira": "(LiRA on",
+        "lira-offline": "(LiRA (offline) on",
+        "mine": "(mine on",
+    }
+    for name, said in named.items():
+        attack = leaky.attack("lira").model_copy(update={"name": name})
+        low, value, high = attack.auc.low, attack.auc.value, attack.auc.high
+        reason = verdict((leaky.model_copy(update={"attacks": (attack,)}),)).reasons[0]
+        assert said in reason
+        assert f"AUC {value:.3f} [{low:.3f}, {high:.3f}];" in reason
+
+
+def test_every_variant_of_lira_has_a_readable_name(leaky):
+    for online in (True, False):
+        for variance in ("auto", "pooled", "per-record"):
+            name = LiRA(online=online, variance=variance).title
+            attack = leaky.attack("lira").model_copy(update={"name": name})
+            assert attack_title(attack).startswith("LiRA")
 
 
 def test_company_is_mentioned(quiet, leaky):

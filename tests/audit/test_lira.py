@@ -96,12 +96,21 @@ def test_missing_in_or_out_references_never_give_nan(online, variance, runs):
         assert (scores[:, 1] == 0).all()
 
 
-def test_auto_pools_below_32_references_a_side():
-    for runs, expected in ((60, "pooled"), (68, "per-record")):
-        signals, _ = draw(3, runs, 1, 10)
-        membership = np.arange(runs * 10).reshape(runs, 10) % 20 < 10
-        auto, same = (lira(signals, membership, variance=v) for v in ("auto", expected))
-        np.testing.assert_array_equal(auto, same)
+@pytest.mark.parametrize("online", [True, False])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(("references", "expected"), [(64, "pooled"), (65, "per-record")])
+def test_auto_pools_below_32_expected_references_whatever_the_coins(
+    references, expected, share, online
+):
+    signals, _ = draw(3, 70, 1, 10)
+    membership = np.random.default_rng(4).random((70, 10)) < share
+    known = np.arange(70) < references
+    scores = {
+        v: lira(signals, membership, online=online, variance=v, reference_runs=known)
+        for v in ("auto", "pooled", "per-record")
+    }
+    np.testing.assert_array_equal(scores["auto"], scores[expected])
+    assert not np.array_equal(scores["pooled"], scores["per-record"])
 
 
 def test_each_side_has_its_own_variance():

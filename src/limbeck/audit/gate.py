@@ -4,6 +4,7 @@ import math
 
 from limbeck.audit import evidence
 from limbeck.audit.inference.flags import CONTROL_NOT_FOUND, FEW_FALSE_POSITIVES, NULL_TEST_FAILED
+from limbeck.audit.inference.verdict import attack_title
 from limbeck.errors import OptionError
 
 HOLDS, FAILS, TOO_WEAK = 0, 1, 3
@@ -20,8 +21,11 @@ def gate(
     """Whether the audited mechanism keeps the given limits, with one sentence for each.
 
     max_tpr: (TPR, nominal FPR), both fractions. It holds only if the upper end of every attack's
-        interval is under it, the false-positive rate is resolvable, the positive control was
-        found and no warning stands; it fails if the lower end of any attack's is above it.
+        interval is under it, the false-positive rate is resolvable, the null self-test passed,
+        the positive control was found and no other warning stands; it fails if the lower end of
+        any attack's is above it. The warnings few-false-positives, control-not-found and
+        null-test-failed do not count by themselves: their questions are asked here, the first of
+        the limit's own rate. What is flagged as information never counts.
     max_epsilon: holds only if the accountant's epsilon is no larger and the audit does not
         contradict it. A lower bound passes nothing.
 
@@ -58,9 +62,15 @@ def _tpr(subject: evidence.Subject, limit: float, fpr: float) -> tuple[int, str]
         # An unresolvable rate may be realised far from its name: its TPR must beat that too.
         least = limit if point.resolvable else max(limit, point.realised_fpr.high)
         if point.tpr.low > least:
+            name = f"{attack_title(attack)} ({attack.signal})"
+            if not point.resolvable:
+                return FAILS, (
+                    f"{asked} does not hold: {name} names more of the members than that, and than "
+                    f"its false alarms, though {point.negatives:,} non-member trials cannot "
+                    "resolve by how much."
+                )
             return FAILS, (
-                f"{asked} does not hold: {attack.name} ({attack.signal}) names at least "
-                f"{point.tpr.low:.2%} of the members."
+                f"{asked} does not hold: {name} names at least {point.tpr.low:.2%} of the members."
             )
     doubts = [
         flag.sentence
@@ -75,9 +85,10 @@ def _tpr(subject: evidence.Subject, limit: float, fpr: float) -> tuple[int, str]
     if not subject.null_test.passed:
         doubts.append(subject.null_test.sentence)
     attack, point = max(points, key=lambda pair: pair[1].tpr.high)
-    if not point.tpr.high < limit:
+    if point.resolvable and not point.tpr.high < limit:
         doubts.append(
-            f"{attack.name} ({attack.signal}) may name up to {point.tpr.high:.2%} of the members."
+            f"{attack_title(attack)} ({attack.signal}) may name up to {point.tpr.high:.2%} of the "
+            "members."
         )
     if doubts:
         return TOO_WEAK, f"{asked} cannot be told: {' '.join(doubts)}"

@@ -21,7 +21,7 @@ Variance = Literal["auto", "pooled", "per-record"]
 _Column = Float[np.ndarray, " block"]
 
 ENOUGH_REFERENCES = 32
-"""References on a side from which ``variance="auto"`` trusts a record's own variance."""
+"""Expected references on a side from which ``variance="auto"`` trusts a record's own variance."""
 
 _RESOLUTION = 1e-6
 """A standard deviation below this share of the signals' size is float32 rounding, not spread."""
@@ -43,8 +43,9 @@ def lira(
     online: log N(x; IN) - log N(x; OUT). Otherwise offline, with OUT alone: the standardised value
         (x - mean_out) / std_out, whose ranks are those of the paper's Phi without its ties.
     variance: "per-record", each record's own (divisor n - 1); "pooled", one per side and view,
-        the mean of the records' own weighted by their degrees of freedom; "auto", pooled when a
-        side has fewer than 32 references on average over the records (paper, section VI).
+        the mean of the records' own weighted by their degrees of freedom; "auto", pooled when fair
+        coins leave a side fewer than 32 references on average, (reference runs - 1) / 2 of them
+        (paper, section VI): a choice that no coin has a part in.
     reference_runs: the runs to fit the Gaussians on; a run among them never serves itself.
 
     A record with a single reference on a side takes the pooled variance. Where a side that the
@@ -57,7 +58,7 @@ def lira(
     counts = {True: (member & known[:, None]).sum(0), False: (~member & known[:, None]).sum(0)}
     sides = (True, False) if online else (False,)
     if variance == "auto":
-        few = min(counts[side].mean() for side in sides) < ENOUGH_REFERENCES
+        few = (int(known.sum()) - 1) / 2 < ENOUGH_REFERENCES
         variance = "pooled" if few else "per-record"
     # With three references on every side no record can need the pooled variance.
     pooled = {
@@ -171,7 +172,7 @@ def _pooled_variance(
     "lira",
     kind="attack",
     summary="likelihood ratio of each record's signal under runs with and without it",
-    paper="Carlini et al. 2022, arXiv:2112.03570",
+    paper="Carlini et al. 2022, arXiv 2112.03570",
     cost="none beyond the shadow runs",
 )
 @options

@@ -28,7 +28,7 @@ def loss_threshold(
     "loss-threshold",
     kind="attack",
     summary="calls a record a member when the model's loss on it is small",
-    paper="Yeom et al. 2018, arXiv:1709.01604",
+    paper="Yeom et al. 2018, arXiv 1709.01604",
     cost="none beyond the shadow runs",
 )
 @options

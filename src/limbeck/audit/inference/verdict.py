@@ -5,13 +5,25 @@ from collections.abc import Sequence
 
 from limbeck.audit import evidence
 from limbeck.audit.inference.flags import CONTRADICTED
-from limbeck.audit.inference.roc import NOMINAL_FPRS
 
 FAMILYWISE = 0.01
 """Chance that any of a subject's attacks is called a leak where there is none."""
 
+HEADLINE_FPR = 0.01
+"""The false-positive rate at which a TPR is quoted, or else the next higher one resolved."""
+
 HINT = 0.05
 """The same for "something may be there", which is not yet a leak and no longer nothing."""
+
+_TITLES = {
+    "loss-threshold": "loss threshold",
+    "lira": "LiRA",
+    "lira-offline": "LiRA (offline)",
+    "lira-pooled": "LiRA (pooled variance)",
+    "lira-per-record": "LiRA (variance per record)",
+    "lira-offline-pooled": "LiRA (offline, pooled variance)",
+    "lira-offline-per-record": "LiRA (offline, variance per record)",
+}
 
 ATTACKER = (
     "an attacker who holds the release, knows the records in question, and can repeat the "
@@ -88,16 +100,38 @@ def _corrected_p_value(subject: evidence.Subject) -> float:
     return min(1.0, len(known) * min(known, default=1.0))
 
 
+def attack_title(attack: evidence.Attack) -> str:
+    """An attack's name in a sentence; that of an attack which is not limbeck's is its own."""
+    return _TITLES.get(attack.name, attack.name)
+
+
 def _strongest(subject: evidence.Subject) -> str:
     attack = _best(subject)
-    text = f"Strongest attack ({attack.name} on {attack.group} records): AUC {attack.auc.plain()}"
-    for point in attack.operating:
-        if point.nominal_fpr == NOMINAL_FPRS[1]:
-            text += (
-                f"; {point.tpr.value:.1%} of the members named at {point.realised_fpr.value:.1%} "
-                f"false alarms ({point.false_positives} of {point.negatives:,})"
-            )
-    return text + "."
+    return (
+        f"Strongest attack ({attack_title(attack)} on {attack.group} records): "
+        f"AUC {_auc(attack)}; {_named(attack)}."
+    )
+
+
+def _named(attack: evidence.Attack) -> str:
+    """The TPR at the headline rate, or at the next higher one that the trials resolve."""
+    wanted = [p for p in attack.operating if p.nominal_fpr >= HEADLINE_FPR]
+    point = min((p for p in wanted if p.resolvable), key=lambda p: p.nominal_fpr, default=None)
+    low = f"{HEADLINE_FPR:.0%} false alarms cannot be resolved"
+    if point is None:
+        return low
+    text = (
+        f"{point.tpr.value:.1%} of the members named at {point.realised_fpr.value:.1%} false "
+        f"alarms ({point.false_positives} of {point.negatives:,})"
+    )
+    return text if math.isclose(point.nominal_fpr, HEADLINE_FPR) else f"{text}, while {low}"
+
+
+def _auc(attack: evidence.Attack) -> str:
+    auc = attack.auc
+    if math.isnan(auc.low):
+        return f"{auc.value:.3f}"
+    return f"{auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]"
 
 
 def _best(subject: evidence.Subject) -> evidence.Attack:
@@ -119,4 +153,4 @@ def _bound(subject: evidence.Subject) -> str:
 
 def _beside(other: evidence.Subject) -> str:
     attack = _best(other)
-    return f"For comparison, {other.title}: AUC {attack.auc.plain()}, {attack.name}."
+    return f"For comparison, {other.title}: AUC {_auc(attack)}, {attack_title(attack)}."
