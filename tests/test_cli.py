@@ -162,6 +162,17 @@ def test_methods_lists_the_whole_registry(run: Run) -> None:
     assert all(name in table for name in registry.methods())
 
 
+def test_methods_can_be_read_at_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, narrow, _ = run("methods")
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert len(narrow.splitlines()) <= 1 + 2 * len(registry.methods())  # two lines for each
+    assert "cost" not in narrow.splitlines()[0]
+    monkeypatch.setenv("COLUMNS", "200")
+    _, wide, _ = run("methods")
+    assert wide.splitlines()[0].split() == ["name", "kind", "access", "paper", "guarantee", "cost"]
+
+
 def test_tables_fit_the_terminal_and_lose_no_word(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """``limbeck methods``: what there is, read from the registry without loading any method."""
 
 import dataclasses
+import shutil
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ from limbeck.cli import console
 from limbeck.cli.exits import Exit
 from limbeck.cli.options import Common
 from limbeck.errors import OptionError
+
+_WIDE = 140
+"""Columns of a terminal from which the list has room for guarantees and costs."""
 
 
 def methods(
@@ -39,13 +43,11 @@ def methods(
     elif common.as_json:
         console.document({"methods": [dataclasses.asdict(m) for m in registry.methods().values()]})
     else:
-        console.table(
-            ["name", "kind", "paper", "access", "guarantee", "cost"],
-            [
-                [m.name, m.kind, m.paper, m.access, m.guarantee, m.cost]
-                for m in registry.methods().values()
-            ],
-        )
+        columns = ["name", "kind", "access", "paper"]
+        if shutil.get_terminal_size().columns >= _WIDE:
+            columns += ["guarantee", "cost"]
+        rows = [[getattr(m, column) for column in columns] for m in registry.methods().values()]
+        console.table(columns, rows)
         console.note("`limbeck methods NAME` lists the options of one")
     return Exit.OK
 

@@ -104,7 +104,7 @@ class IdxFolder(Source):
 
 FASHION_MNIST = IdxSource(
     "fashion-mnist",
-    "70,000 pictures of clothes, 1x28x28, 10 classes (Xiao 2017, arXiv:1708.07747)",
+    "70,000 pictures of clothes, 1x28x28, 10 classes (Xiao 2017, arXiv 1708.07747)",
     url="https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
     sha256=(
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",

@@ -8,6 +8,7 @@ Values outside their range are clipped to it.
 
 import csv
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -172,7 +173,7 @@ def _numbers(column: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]
         values = column.astype(np.float64)
     except (ValueError, TypeError) as error:
         raise DatasetError(
-            f"{path}: column {name!r} is not numeric ({_first_line(error)}); encode it as numbers, "
+            f"{path}: column {name!r} is not numeric ({_plainly(error)}); encode it as numbers, "
             "or leave it out of the ranges file"
         ) from None
     bad = int((~np.isfinite(values)).sum())
@@ -182,6 +183,11 @@ def _numbers(column: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]
             "fill or remove them first"
         )
     return values
+
+
+def _plainly(error: Exception) -> str:
+    """NumPy's message with the value that it is about as it stands in the table."""
+    return re.sub(r"np\.str_\((.*)\)", r"\1", _first_line(error))
 
 
 def _first_line(error: Exception) -> str:
