@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from limbeck.audit import Audit, audit, prepare
 from limbeck.audit.presets import Preset
@@ -94,7 +95,7 @@ def test_evidence_holds_no_time_and_no_path(data, tmp_path):
 def test_a_finished_chunk_is_never_computed_again(data, tmp_path):
     audit(CONDENSED, *data, store=tmp_path, preset=SIZES, workers=1, company=False)
     evidence, before = (tmp_path / "evidence.json").read_bytes(), chunks(tmp_path)
-    lost = sorted(before)[0]
+    lost = next(name for name in before if "signals" in load_file(tmp_path / "private" / name))
     (tmp_path / "private" / lost).unlink()
     (tmp_path / "private" / ".tmp-half-written").write_bytes(b"cut short")
     audit(CONDENSED, *data, store=tmp_path, preset=SIZES, workers=1, company=False)
@@ -147,6 +148,71 @@ def test_a_folder_of_another_plan_is_refused_unless_it_may_go(data, tmp_path):
         overwrite=True,
     )
     assert json.loads((tmp_path / "plan.json").read_text())["hash"] == done.evidence.plan_hash
+
+
+def test_overwriting_leaves_nothing_of_the_other_plan(data, tmp_path):
+    quick = Pipeline(RandomSubset(1), KernelRidge())
+    audit(quick, *data, store=tmp_path, preset=SIZES, workers=1, company=False)
+    old, options = chunks(tmp_path), {"preset": SIZES, "company": False, "seed": 1}
+    prepare(quick, *data, **options)
+    store = Store(tmp_path)
+    store.begin({"hash": "another"}, overwrite=True)
+    assert old and not chunks(tmp_path) and not (tmp_path / "evidence.json").exists()
+    (tmp_path / "plan.json").write_text("[]")
+    with pytest.raises(StoreError, match="another plan"):
+        store.begin({"hash": "x"}, overwrite=False)
+
+
+def test_other_test_data_is_another_plan(data):
+    """Utility is measured on all of the test data, so all of it is part of the plan."""
+    private, test = data
+    changed = test.labels.clone()
+    session = prepare(CONDENSED, private, test, preset=SIZES, company=False)
+    outside = [i for i in range(len(test)) if not _among(test.inputs[i], session.plan.control)]
+    changed[outside] = (changed[outside] + 1) % 10
+    other = prepare(CONDENSED, private, replace(test, labels=changed), preset=SIZES, company=False)
+    assert len(outside) == 50
+    assert session.plan.control.fingerprint() == other.plan.control.fingerprint()
+    assert session.described["hash"] != other.described["hash"]
+
+
+def _among(record, data):
+    return bool((data.inputs == record).flatten(1).all(1).any())
+
+
+def test_what_the_coins_would_make_fail_is_refused_beforehand(data):
+    sizes = replace(SIZES, canaries=1, runs=2)
+    with pytest.raises(OptionError, match="plan more runs or canaries"):
+        prepare(CONDENSED, *data, preset=sizes, company=False)
+    many = Pipeline(DistributionMatching(ipc=30, init="noise", pairs=2), KernelRidge())
+    with pytest.raises(OptionError, match="company that can be left out"):
+        prepare(many, *data, preset=replace(SIZES, ordinary=180))
+    prepare(many, *data, preset=replace(SIZES, ordinary=180), company=False)
+
+
+def test_the_estimate_serves_large_sets(data):
+    method = DistributionMatching(ipc=25, network="convnet1", width=2, steps=1, pairs=1)
+    session = prepare(Pipeline(method, KernelRidge()), *data, preset=SIZES, company=False)
+    assert len(session.estimate()) == 1
+
+
+def test_a_release_that_the_recipe_did_not_make_is_flagged(data, tmp_path):
+    pipeline = Pipeline(RandomSubset(5), KernelRidge())
+    own = RandomSubset(5).synthesize(data[0], seed=3)
+    false = replace(own, labels=(own.labels + 1) % 10)
+    flags = []
+    for name, released in (("own", own), ("false", false)):
+        session = prepare(
+            pipeline,
+            *data,
+            preset=replace(SIZES, utility_runs=6),
+            company=False,
+            released=released,
+        )
+        done = session.execute(tmp_path / name, workers=1)
+        flags.append({flag.name for flag in done.subject.flags})
+    assert "target-unlike-shadows" not in flags[0]
+    assert "target-unlike-shadows" in flags[1]
 
 
 def test_runs_do_not_depend_on_how_they_are_put_into_chunks(data, tmp_path, monkeypatch):

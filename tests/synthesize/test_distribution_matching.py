@@ -121,6 +121,16 @@ def test_it_lowers_the_distance_and_is_reproducible(tiny_images, form):
     assert fresh_distance(one.inputs, tiny_images) < 0.8 * fresh_distance(start, tiny_images)
 
 
+@pytest.mark.parametrize("form", ["sums", "minibatch"])
+def test_a_class_that_a_subset_lacks_leaves_its_noise_and_no_nan(tiny_images, form):
+    method = DistributionMatching(**{**SMALL, "form": form, "init": "noise"}).resolve(tiny_images)
+    subset = tiny_images.labels != 2
+    (made,) = method.synthesize_many(tiny_images, subset[None], [0])
+    assert torch.isfinite(made.inputs).all()
+    start = initialise.noise(tiny_images.shape, 4, 2, 0)
+    assert torch.equal(made.inputs[4:6], start[4:6])
+
+
 def test_card_says_what_made_it(tiny_images):
     made = DistributionMatching(**SMALL).synthesize(tiny_images, seed=0)
     assert made.card["recipe"]["method"] == "dm"

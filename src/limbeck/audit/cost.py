@@ -1,6 +1,5 @@
 """What an audit will cost: a short trial of each part, multiplied."""
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ def _pipeline(
     synthetic = None
     if pipeline.synthesizer is not None:
         short, factor = pipeline.synthesizer.abridged()
-        some = _slice(data)
+        some = _slice(data, short.needs_per_class)
         membership = torch.ones(1, len(some), dtype=torch.bool)
         started = time.process_time()
         read = short.read(some, membership, [0], device=device)
@@ -77,19 +76,14 @@ def _pipeline(
     return Estimated(reading, run, rows)
 
 
-def _slice(data: LabeledDataset) -> LabeledDataset:
-    # Every k-th record of each class: no class that the data has is missing.
-    order = torch.argsort(data.labels, stable=True)
-    step = max(1, len(data) // _SLICE)
-    return data.select(order[::step]) if step > 1 else data
+def _slice(data: LabeledDataset, least: int) -> LabeledDataset:
+    """The first records of each class: about ``_SLICE`` in all, and at least ``least`` of each."""
+    share = max(least, _SLICE // len(data.classes))
+    own = [(data.labels == label).nonzero()[:share, 0] for label in range(len(data.classes))]
+    return data.select(torch.cat(own))
 
 
 def _timed(work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
-
-
-def memory_now() -> int:
-    """Bytes this process has needed at most: what a worker doing the same will need."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -26,7 +26,7 @@ class Preset:
 
 
 PRESETS: dict[Name, Preset] = {
-    "quick": Preset(16, 16, 2, canaries=150, ordinary=500, control=200, views=2),
+    "quick": Preset(16, 16, 3, canaries=150, ordinary=500, control=200, views=2),
     "standard": Preset(64, 16, 3, canaries=500, ordinary=2_000, control=500, views=4),
     "thorough": Preset(256, 64, 5, canaries=500, ordinary=2_000, control=500, views=18),
 }

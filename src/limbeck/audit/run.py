@@ -23,11 +23,10 @@ from limbeck.audit.inference import judge
 from limbeck.audit.inference.gaussian import positive_control_shift
 from limbeck.audit.inference.verdict import verdict
 from limbeck.audit.presets import PRESETS, Name, Preset
-from limbeck.audit.store import COST, EVIDENCE, Store, as_tensors
+from limbeck.audit.store import COST, EVIDENCE, PLAN, PREVIEW, Store, as_tensors
 from limbeck.data.canaries import Kind
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.preview import png
-from limbeck.data.release import PREVIEW
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError, StoreError
 from limbeck.files import write_bytes
@@ -36,7 +35,7 @@ from limbeck.mechanism.pipeline import Pipeline
 from limbeck.recipe import one_line, recipe
 from limbeck.synthesize.select.random_subset import RandomSubset
 from limbeck.types import Estimate
-from limbeck.workers import Run, pool
+from limbeck.workers import Run, one_thread, peak_memory, pool
 
 DELTA = 1e-5
 CONTROL_EPSILON = 4.0  # the leak planted as the positive control, at DELTA
@@ -65,6 +64,7 @@ class Session:
     test: LabeledDataset
     device: str
     described: Mapping[str, Any]
+    released: SyntheticDataset | None = None
 
     def estimate(self) -> dict[str, cost.Estimated]:
         """CPU-seconds of each mechanism by title, from a trial of a few seconds each."""
@@ -205,7 +205,6 @@ class Session:
             "runs": one.runs,
             "rows": list(rows),
             "device": self.device,
-            "versions": _versions(),
         }
         return shadow.Chunk(plan.digest(determines), rows)
 
@@ -216,6 +215,15 @@ class Session:
             labels = torch.from_numpy(signals["example_labels"])
             example = SyntheticDataset(inputs, labels, self.plan.data.classes)
             write_bytes(store.folder / PREVIEW, png(example))
+
+    def _released_utility(self) -> float | None:
+        """Accuracy of the subject's trainer on the very release that the audit is about."""
+        subject = self.audited[0].mechanism
+        if self.released is None or not isinstance(subject, Pipeline) or subject.trainer is None:
+            return None
+        with one_thread():
+            classifier = subject.trainer.fit(self.released, seed=self.plan.seed, device=self.device)
+            return classifier.accuracy(self.test)
 
     def _judge(self, one: Audited, signals: Mapping[str, np.ndarray]) -> Subject:
         made = self.plan
@@ -242,6 +250,7 @@ class Session:
             utility=Estimate.of_mean(signals["accuracy"].tolist()),
             utility_with_canaries=Estimate.of_mean(right.mean(1).tolist()),
             seed=made.seed,
+            target_utility=self._released_utility() if one.role == "subject" else None,
             delta=DELTA,
             control_epsilon=CONTROL_EPSILON,
         )
@@ -267,6 +276,9 @@ class Audit:
                 f"{store.folder / EVIDENCE} is damaged or of another version "
                 f"({one_line(error):.100}); run the audit again"
             ) from None
+        planned = store.read_json(PLAN)
+        if not isinstance(planned, dict) or planned.get("hash") != found.plan_hash:
+            raise StoreError(f"{store.folder} holds evidence of another plan; run the audit again")
         return cls(found, store.read_json(COST), store.folder)
 
     @property
@@ -301,10 +313,13 @@ def prepare(
     company: bool = True,
     seed: int = 0,
     device: str = "cpu",
+    released: SyntheticDataset | None = None,
 ) -> Session:
     """Fix and hash the plan of an audit; nothing runs yet.
 
     company: also audit a random subset of the same size and the full data.
+    released: the release that the audit is about; where it is not worth what the shadow runs'
+        releases are worth, its recipe is not what made it, and a flag says so.
     Raises DatasetError or OptionError where the data or the mechanism cannot be audited.
     """
     private.require_every_class()
@@ -317,8 +332,13 @@ def prepare(
     audited = [Audited("subject", subject.title, subject, sizes.runs)]
     if company and isinstance(subject, Pipeline):
         audited += _company(subject, made.data, sizes)
+    for one in audited:
+        _require_trials(one, made)
     described = {
         **made.described(),
+        "test": {"fingerprint": test.fingerprint(), "records": len(test)},
+        "versions": _versions(),
+        "release": None if released is None else _digest(released),
         "audited": [
             {"role": one.role, "runs": one.runs, "recipe": recipe(one.mechanism)} for one in audited
         ],
@@ -327,7 +347,7 @@ def prepare(
         "device": device,
     }
     return Session(
-        made, tuple(audited), test, device, {**described, "hash": plan.digest(described)}
+        made, tuple(audited), test, device, {**described, "hash": plan.digest(described)}, released
     )
 
 
@@ -384,11 +404,36 @@ def _company(subject: Pipeline, private: LabeledDataset, sizes: Preset) -> list[
     return found
 
 
+def _digest(released: SyntheticDataset) -> str:
+    return LabeledDataset(released.inputs, released.labels, released.classes).fingerprint()
+
+
+def _require_trials(one: Audited, made: plan.Plan) -> None:
+    """Refuse now what the plan's coins would make fail after hours."""
+    coins = made.membership[: one.runs, made.canary]
+    if min(int(coins.any(1).sum()), int((~coins).any(1).sum())) < 2:
+        raise OptionError(
+            f"{one.runs} runs of {len(made.canary)} canaries have members and non-members in fewer "
+            "than two runs; plan more runs or canaries"
+        )
+    needed = getattr(getattr(one.mechanism, "synthesizer", None), "needs_per_class", 0)
+    classes = np.eye(len(made.data.classes), dtype=np.float32)[made.data.labels.numpy()]
+    held = made.membership[: one.runs].astype(np.float32) @ classes
+    fewest = int(held.min())
+    if fewest < needed:
+        name = made.data.classes[int(held.min(0).argmin())]
+        company = "" if one.role == "subject" else "; it is company that can be left out"
+        raise OptionError(
+            f"{one.title}: class {name!r} has {fewest} records in one of the random subsets, but "
+            f"{needed} are needed; lower ipc or audit more records{company}"
+        )
+
+
 def _affordable(workers: int, memory: int | None) -> int:
     """How many workers fit into ``memory`` bytes beside this process; OptionError if none does."""
     if memory is None:
         return workers
-    each = cost.memory_now()
+    each = peak_memory()
     fits = memory // each - 1
     if fits < 1 and memory < each:
         raise OptionError(

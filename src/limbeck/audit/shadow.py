@@ -5,8 +5,6 @@ mechanism on each row's subset, reads the signals off each release, and hands ba
 models, logits and synthetic sets do not outlive their run.
 """
 
-import resource
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from limbeck.audit.views import View
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism
+from limbeck.workers import peak_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,6 @@ class Job:
     views: tuple[View, ...]
     canary: np.ndarray
     control_shift: float
-    control_seed: int
     device: str
 
     @classmethod
@@ -112,7 +110,6 @@ class Job:
             views=plan.views,
             canary=plan.canary,
             control_shift=control_shift,
-            control_seed=plan.seed,
             device=device,
         )
 
@@ -196,16 +193,12 @@ def _control(job: Job, rows: list[int]) -> Iterator[np.ndarray]:
     # Each row draws from its own seed: how rows are put into chunks changes nothing.
     for row in rows:
         members = job.membership[[row]][:, job.canary]
-        yield control_signals(
-            members, job.control_shift, len(job.views), seed=job.control_seed + row
-        )
+        yield control_signals(members, job.control_shift, len(job.views), seed=job.seeds[row])
 
 
 def _finished(chunk: Chunk, values: dict[str, np.ndarray], started: float) -> Finished:
-    # Linux counts in KiB, macOS in bytes.
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return Finished(chunk.key, chunk.rows, values, time.process_time() - started, peak)
+    spent = time.process_time() - started
+    return Finished(chunk.key, chunk.rows, values, spent, peak_memory() / 2**20)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -6,6 +6,7 @@ where it stopped. Signals are private: they stay in the audit's ``private`` fold
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from limbeck.errors import StoreError
 from limbeck.files import write_json, write_safetensors
 
 PLAN, EVIDENCE, COST, REPORT = "plan.json", "evidence.json", "cost.json", "report.html"
+PREVIEW, RELEASE = "preview.png", "release"
 
 
 class Store:
@@ -31,14 +33,18 @@ class Store:
     def begin(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
         """Keep ``plan`` here, or go on with it; StoreError when the folder holds another one's."""
         path = self.folder / PLAN
-        if path.exists() and not overwrite and self.read_json(PLAN)["hash"] != plan["hash"]:
+        another = path.exists() and not self._holds(plan["hash"])
+        if another and not overwrite:
             raise StoreError(
                 f"{self.folder} holds the audit of another plan (other data, options or seed); "
                 "choose another folder, or say that it may be overwritten"
             )
         try:
+            if another:
+                self._clear()
             self._private.mkdir(parents=True, exist_ok=True)
-            self._private.chmod(0o700)
+            # All of it is computed from private data without noise.
+            self.folder.chmod(0o700)
             for leftover in self._private.glob(".tmp-*"):
                 leftover.unlink()  # what a killed audit was writing
         except OSError as error:
@@ -46,6 +52,18 @@ class Store:
                 f"{self.folder} cannot be written ({error.strerror}); choose another folder"
             ) from None
         write_json(path, plan)
+
+    def _holds(self, plan_hash: str) -> bool:
+        written = self.read_json(PLAN)
+        return isinstance(written, dict) and written.get("hash") == plan_hash
+
+    def _clear(self) -> None:
+        """Remove everything that an earlier audit left here, and nothing else."""
+        for name in (EVIDENCE, COST, REPORT, PREVIEW, PLAN):
+            (self.folder / name).unlink(missing_ok=True)
+        for folder in (self._private, self.folder / RELEASE):
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
     def has(self, key: str) -> bool:
         """Whether the chunk of this key is finished."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
+from limbeck.errors import DatasetError
 from limbeck.recipe import recipe
 
 Progress = Callable[[float, SyntheticDataset | None], None]
@@ -61,6 +62,21 @@ class Synthesizer(ABC):
     def holds_real_records(self) -> bool:
         """Whether the release contains, or starts as, unperturbed private records."""
         return False
+
+    @property
+    def needs_per_class(self) -> int:
+        """Private records that the method takes out of each class, and cannot do without."""
+        return 0
+
+    def require_records(self, private: LabeledDataset) -> None:
+        """DatasetError when a class has fewer records than ``needs_per_class``."""
+        fewest, label = private.counts().min(0)
+        if int(fewest) < self.needs_per_class:
+            raise DatasetError(
+                f"{private.name}: class {private.classes[int(label)]!r} has {int(fewest)} records, "
+                f"{self.method_name} needs {self.needs_per_class} of each class; lower ipc or add "
+                "records"
+            )
 
     def resolve(self, private: LabeledDataset) -> "Synthesizer":
         """A copy with options left to limbeck filled in from the public form and size of the data.

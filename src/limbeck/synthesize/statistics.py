@@ -6,6 +6,7 @@ sum over each subset's records. Which pairs a record enters is a hash of the rec
 record's statistic never depends on who else is in the data or in which order.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -55,11 +56,15 @@ def assign(
     inputs: Float[Tensor, "n ..."], pool_size: int, per_record: int, public_coins: int
 ) -> Int64[Tensor, "n pairs"]:
     """The pairs that each record enters: ``per_record`` of them, by a hash of its content."""
-    pixels = (inputs.flatten(1).double() * 65535).round().long()
     generator = coins.generator(public_coins, "assignment")
-    bound = 2**62
-    weights = torch.randint(-bound, bound, (pixels.shape[1],), generator=generator) * 2 + 1
-    mixed = (pixels * weights).sum(1)  # int64 arithmetic wraps: a multilinear hash
+    bound, values = 2**62, math.prod(inputs.shape[1:])
+    weights = torch.randint(-bound, bound, (values,), generator=generator) * 2 + 1
+    # int64 arithmetic wraps: a multilinear hash. In blocks, for it takes 24 bytes a pixel.
+    hashes = [
+        ((block.flatten(1).double() * 65535).round().long() * weights).sum(1)
+        for block in inputs.split(1024)
+    ]
+    mixed = torch.cat(hashes)
     mixed = (mixed ^ (mixed >> 31)) * -7046029254386353131
     first = ((mixed >> 33) & 0x3FFFFFFF) % pool_size
     return (first[:, None] + torch.arange(per_record)) % pool_size

@@ -1,5 +1,6 @@
 """Reasons to trust an audit less (warnings), or to know something about it (information)."""
 
+import math
 from dataclasses import dataclass
 
 from limbeck.audit import evidence
@@ -81,7 +82,7 @@ def raise_flags(seen: Circumstances) -> tuple[evidence.Flag, ...]:
         )
     if seen.target_utility is not None:
         gap = seen.target_utility - seen.utility.value
-        if abs(gap) > _UTILITY_GAP:
+        if abs(gap) > max(_UTILITY_GAP, _spread(seen.utility)):
             warnings.append(
                 (
                     "target-unlike-shadows",
@@ -106,3 +107,12 @@ def raise_flags(seen: Circumstances) -> tuple[evidence.Flag, ...]:
         for severity, raised in (("warning", warnings), ("information", information))
         for name, sentence in raised
     )
+
+
+def _spread(utility: Estimate) -> float:
+    """How far one more run may lie from the mean of these: the reach of a prediction interval."""
+    if math.isnan(utility.low):
+        return 1.0
+    # The side that is not cut off at 0 or 1 has Student's full reach of the mean.
+    reach = max(utility.value - utility.low, utility.high - utility.value)
+    return reach * math.sqrt(utility.trials + 1)

@@ -97,7 +97,12 @@ class DistributionMatching(SumSynthesizer):
     def holds_real_records(self) -> bool:
         return initialise.ACCESS[self.init] == "records"
 
+    @property
+    def needs_per_class(self) -> int:
+        return self.ipc if self.init == "real" else 0
+
     def resolve(self, private: LabeledDataset) -> "DistributionMatching":
+        self.require_records(private)
         network = self.network or _deepest(private)
         networks.make(network, private.shape, 2, width=1, seed=0)  # refuses what it cannot serve
         width = _REFERENCE_WIDTH if self.form == "minibatch" else 32
@@ -204,7 +209,7 @@ class DistributionMatching(SumSynthesizer):
             images = descent.images.requires_grad_()
             embedded = network.embed(transform(images))
             centres = embedded.unflatten(0, (runs, classes, self.ipc)).mean(2)
-            loss = self._loss(centres, means[:, k], seen[:, k], network.features)
+            loss = self._loss(centres, means[:, k], seen[:, k])
             descent.step(torch.autograd.grad(loss, images)[0])
             if progress is not None:
                 state = descent.images[: classes * self.ipc]
@@ -238,6 +243,7 @@ class DistributionMatching(SumSynthesizer):
         else:
             initial = initialise.noise(private.shape, classes, self.ipc, seed)
         members = [(private.labels == c).nonzero()[:, 0] for c in range(classes)]
+        seen = torch.tensor([[len(own) > 0 for own in members]], device=device)
         descent = self._descent(initial.to(device))
         coin = coins.generator(seed, "dm", "minibatch")
         for step in range(self.steps):
@@ -256,11 +262,11 @@ class DistributionMatching(SumSynthesizer):
                 batch = own[torch.randperm(len(own), generator=coin)[: self.batch]]
                 with torch.no_grad():
                     real = network.embed(transform(private.inputs[batch].to(device)))
-                targets.append(real.mean(0))
+                # A class without a record has the mean zero here and pulls nowhere.
+                targets.append(real.sum(0) / max(1, len(batch)))
             moved = [t(own) for t, own in zip(transforms, images.split(self.ipc), strict=True)]
             centres = network.embed(torch.cat(moved)).unflatten(0, (1, classes, self.ipc)).mean(2)
-            every = torch.ones(1, classes, dtype=torch.bool, device=device)
-            loss = self._loss(centres, torch.stack(targets)[None], every, network.features)
+            loss = self._loss(centres, torch.stack(targets)[None], seen)
             descent.step(torch.autograd.grad(loss, images)[0])
             if progress is not None:
                 progress((step + 1) / self.steps, self._made(descent.images, form))
@@ -271,7 +277,6 @@ class DistributionMatching(SumSynthesizer):
         centres: Float[Tensor, "runs classes d"],
         means: Float[Tensor, "runs classes d"],
         seen: Bool[Tensor, "runs classes"],
-        features: int,
     ) -> Float[Tensor, ""]:
         # A narrow embedder has fewer terms in the distance: scaled to the published width, one
         # learning rate fits all. Other networks (mlp, linear) keep the plain distance.

@@ -32,6 +32,14 @@ class RandomSubset(Synthesizer):
     def holds_real_records(self) -> bool:
         return True
 
+    @property
+    def needs_per_class(self) -> int:
+        return self.ipc
+
+    def resolve(self, private: LabeledDataset) -> "RandomSubset":
+        self.require_records(private)
+        return self
+
     def synthesize(
         self,
         private: LabeledDataset,
