@@ -137,6 +137,8 @@ def test_mechanism_from_options_is_the_one_of_the_card(
         json.loads((folder / "evidence.json").read_text())["subjects"][0]
         for folder in (tmp_path / "audit", audited)
     )
+    # Only an audit of a release can find that release unlike its shadow runs.
+    del ours["flags"], theirs["flags"]
     assert ours == theirs
 
 

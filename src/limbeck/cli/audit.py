@@ -179,6 +179,7 @@ def audit(
         company=company,
         seed=common.seed,
         device=device,
+        released=released,
     )
     cost = {title: one.cpu_seconds for title, one in session.estimate().items()}
     console.note(_forecast(cost, workers or os.cpu_count() or 1))
