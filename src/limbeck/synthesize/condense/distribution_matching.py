@@ -143,7 +143,7 @@ class DistributionMatching(SumSynthesizer):
         """
         if self.form == "minibatch":
             return None
-        this = self._resolved(private)
+        this = self.resolve(private)
         sums, counts = statistics.class_sums(
             private,
             membership,
@@ -225,7 +225,7 @@ class DistributionMatching(SumSynthesizer):
         device: str = "cpu",
         progress: Progress | None = None,
     ) -> SyntheticDataset:
-        this = self._resolved(private)
+        this = self.resolve(private)
         if self.form == "sums":
             return super(DistributionMatching, this).synthesize(
                 private, seed=seed, device=device, progress=progress
@@ -322,10 +322,6 @@ class DistributionMatching(SumSynthesizer):
     def _made(self, images: Float[Tensor, "n ..."], form: Form) -> SyntheticDataset:
         labels = initialise.labels(len(form.classes), self.ipc)
         return self.release(images.detach().cpu(), labels, form)
-
-    def _resolved(self, private: LabeledDataset) -> "DistributionMatching":
-        # Resolving twice changes nothing; audits pass resolved methods, library users need not.
-        return self.resolve(private)
 
 
 def _deepest(data: LabeledDataset) -> str:
