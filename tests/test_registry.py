@@ -16,6 +16,8 @@ ROOT = Path(limbeck.__file__).parent
 
 @pytest.fixture(autouse=True)
 def forget_test_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in registry.methods():  # a module first imported below would be forgotten with them
+        registry.load(name)
     monkeypatch.setattr(registry, "_added", dict(registry._added))
     monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
 

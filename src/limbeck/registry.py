@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from limbeck.errors import OptionError
 from limbeck.types import Access
 
-Kind = Literal["synthesizer", "trainer", "mechanism", "attack"]
+Kind = Literal["synthesizer", "initialisation", "trainer", "mechanism", "attack"]
 
 _PACKAGES = ("synthesize", "train", "mechanism", "audit/attacks")
 _loaded: dict[str, type] = {}

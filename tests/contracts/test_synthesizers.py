@@ -6,7 +6,8 @@ import torch
 from limbeck import recipe, registry
 
 # Options that make a method quick on tiny data; the behaviour under test does not depend on them.
-QUICK = {"dm": {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "pairs": 2}}
+_POOL = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "pairs": 2}
+QUICK = {"dm": _POOL, "dm-ridge": _POOL}
 NAMES = list(registry.methods("synthesizer"))
 
 

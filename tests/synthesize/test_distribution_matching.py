@@ -6,9 +6,10 @@ import torch
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import DatasetError, OptionError
 from limbeck.synthesize import statistics
-from limbeck.synthesize.base import Form
-from limbeck.synthesize.condense import initialise
 from limbeck.synthesize.condense.distribution_matching import DistributionMatching
+from limbeck.synthesize.form import Form
+from limbeck.synthesize.initialise.noise import Noise
+from limbeck.synthesize.initialise.real import Real
 
 SMALL = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 6, "pairs": 3}
 
@@ -40,7 +41,7 @@ def test_linear_embedding_reaches_the_closed_form(form):
     ).resolve(data)
     made = method.synthesize(data, seed=5)
     everyone = torch.ones(len(data), dtype=torch.bool)
-    start = initialise.real(data, everyone, 4, 5).unflatten(0, (3, 4))
+    start = Real().read(data, everyone, 4, 5).unflatten(0, (3, 4))
     means = torch.stack([data.inputs[data.labels == c].mean(0) for c in range(3)])
     expected = start + (means - start.mean(1))[:, None]
     assert (expected.min(), expected.max()) > (0, 0) and expected.max() < 1
@@ -98,7 +99,8 @@ def fresh_distance(images, data):
     """Distance of class means under embeddings that no method has used."""
     pool = statistics.Pool("convnet2", 4, 40, True, 99, data.shape, 4, data.mirror)
     everyone = torch.ones(1, len(data), dtype=torch.bool)
-    sums, counts = statistics.class_sums(data, everyone, pool, pool.size)
+    found = statistics.sums(data, everyone, pool, pool.size)
+    sums, counts = found["first"], found["counts"]
     total = 0.0
     for k in range(pool.size):
         network, transform = pool.pair(k, "cpu")
@@ -117,7 +119,7 @@ def test_it_lowers_the_distance_and_is_reproducible(tiny_images, form):
     assert not torch.equal(one.inputs, other.inputs)
     assert one.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert one.inputs.min() >= 0 and one.inputs.max() <= 1
-    start = initialise.noise(tiny_images.shape, 4, 2, 0)
+    start = Noise().draw(Form.of(tiny_images), 2, 0)
     assert fresh_distance(one.inputs, tiny_images) < 0.8 * fresh_distance(start, tiny_images)
 
 
@@ -127,7 +129,7 @@ def test_a_class_that_a_subset_lacks_leaves_its_noise_and_no_nan(tiny_images, fo
     subset = tiny_images.labels != 2
     (made,) = method.synthesize_many(tiny_images, subset[None], [0])
     assert torch.isfinite(made.inputs).all()
-    start = initialise.noise(tiny_images.shape, 4, 2, 0)
+    start = Noise().draw(Form.of(tiny_images), 2, 0)
     assert torch.equal(made.inputs[4:6], start[4:6])
 
 

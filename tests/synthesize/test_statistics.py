@@ -21,19 +21,32 @@ def pool(data, **changes):
 def test_sums_equal_a_loop_over_records_and_runs(tiny_images):
     data, five = tiny_images, pool(tiny_images)
     membership = torch.rand(3, len(data), generator=torch.Generator().manual_seed(0)) < 0.5
-    sums, counts = statistics.class_sums(data, membership, five, 2)
+    membership[:, :7] = True  # in every run, as most records of an audit are
+    found = statistics.sums(data, membership, five, 2, second=lambda e, k: e[:, :6] + k)
+    sums, counts, second = found["first"], found["counts"], found["second"]
     assigned = statistics.assign(data.inputs, 5, 2, 3)
     for run in range(3):
         expected, number = torch.zeros_like(sums[run]), torch.zeros_like(counts[run])
+        products = torch.zeros_like(second[run])
         for i in range(len(data)):
             for k in assigned[i].tolist():
                 if membership[run, i]:
                     network, transform = five.pair(k, "cpu")
                     record = data.inputs[i : i + 1]
-                    expected[k, data.labels[i]] += network.embed(transform(record))[0]
+                    embedded = network.embed(transform(record))[0]
+                    expected[k, data.labels[i]] += embedded
                     number[k, data.labels[i]] += 1
+                    products[k] += torch.outer(embedded[:6] + k, embedded[:6] + k)
         assert torch.allclose(sums[run], expected, atol=1e-4)
         assert torch.equal(counts[run], number)
+        assert torch.allclose(second[run], products, rtol=1e-4, atol=1e-3)
+
+
+def test_a_pair_that_no_record_enters_has_sums_of_zero(tiny_images):
+    alone = tiny_images.select(torch.arange(1))
+    found = statistics.sums(alone, torch.ones(2, 1, dtype=torch.bool), pool(alone), 1)
+    assert found["first"].shape[:3] == (2, 5, 4) and found["counts"].sum() == 2
+    assert (found["first"].abs().sum((2, 3)) > 0).sum() == 2
 
 
 def test_a_records_pairs_depend_on_the_record_alone(tiny_images):

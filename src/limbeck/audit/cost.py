@@ -11,7 +11,7 @@ from limbeck.audit.signals import observe
 from limbeck.data.dataset import LabeledDataset
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.pipeline import Pipeline
-from limbeck.synthesize.base import Form
+from limbeck.synthesize.form import Form
 from limbeck.workers import one_thread
 
 _SLICE = 1_000  # records on which the reading of private data is timed

@@ -10,7 +10,8 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.mechanism.base import Mechanism, Release
 from limbeck.recipe import options
 from limbeck.registry import register
-from limbeck.synthesize.base import Form, Reading, Synthesizer
+from limbeck.synthesize.base import Reading, Synthesizer
+from limbeck.synthesize.form import Form
 from limbeck.train.base import Trainer
 
 

@@ -122,6 +122,13 @@ def make(
     return network
 
 
+def deepest(shape: tuple[int, ...]) -> str:
+    """The ConvNet whose last maps are at least 2x2 before pooling, up to 3 blocks; or "mlp"."""
+    if len(shape) != 3:
+        return "mlp"
+    return f"convnet{min(3, max(1, min(shape[1:]).bit_length() - 2))}"
+
+
 def require_images(shape: tuple[int, ...], what: str, at_least: int = 1) -> None:
     """OptionError unless records are (channels, height, width) of at least that many pixels."""
     if len(shape) != 3 or min(shape[1:]) < at_least:

@@ -7,7 +7,6 @@ subsets, ``craft`` turns what was read into images.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool
@@ -17,27 +16,13 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError
 from limbeck.recipe import recipe
+from limbeck.synthesize.form import Form
 
 Progress = Callable[[float, SyntheticDataset | None], None]
 """Called with the finished share in [0, 1] and, where there is one, the state so far."""
 
 Reading = dict[str, Tensor]
 """What a SumSynthesizer read of the private data: tensors whose first axis is the runs."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """The public form of a dataset: what a release may depend on without reading a record."""
-
-    shape: tuple[int, ...]
-    classes: tuple[str, ...]
-    mirror: bool
-    name: str
-
-    @classmethod
-    def of(cls, data: LabeledDataset) -> "Form":
-        """The form of ``data``."""
-        return cls(data.shape, data.classes, data.mirror, data.name)
 
 
 class Synthesizer(ABC):
@@ -141,12 +126,26 @@ class Synthesizer(ABC):
         for row, seed in zip(membership, seeds, strict=True):
             yield self.synthesize(private.select(row), seed=seed, device=device)
 
-    def release(self, inputs: Tensor, labels: Tensor, form: Form) -> SyntheticDataset:
-        """A synthetic dataset whose card says that this method, with these options, made it."""
+    def release(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        form: Form,
+        *,
+        soft_labels: Tensor | None = None,
+        formation: int = 1,
+        slots_per_class: int | None = None,
+    ) -> SyntheticDataset:
+        """A synthetic dataset whose card says that this method, with these options, made it.
+
+        formation, slots_per_class: with multi-formation, one slot of ``slots_per_class`` holds
+        ``formation**2`` of the images.
+        """
         return SyntheticDataset(
             inputs,
             labels,
             form.classes,
+            soft_labels=soft_labels,
             mirror=form.mirror,
             name=f"{form.name}-{self.method_name}",
             card={
@@ -154,6 +153,8 @@ class Synthesizer(ABC):
                 "guarantee": None,
                 "ledger": [],
                 "holds_real_records": self.holds_real_records,
+                "formation": formation,
+                "slots_per_class": slots_per_class,
             },
         )
 

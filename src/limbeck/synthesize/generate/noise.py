@@ -8,8 +8,10 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.recipe import options
 from limbeck.registry import register
-from limbeck.synthesize.base import Form, Progress, Synthesizer
-from limbeck.synthesize.condense import initialise
+from limbeck.synthesize.base import Progress, Synthesizer
+from limbeck.synthesize.form import Form
+from limbeck.synthesize.initialise.base import labels
+from limbeck.synthesize.initialise.noise import Noise
 
 
 @register(
@@ -36,5 +38,5 @@ class NoiseImages(Synthesizer):
         progress: Progress | None = None,
     ) -> SyntheticDataset:
         form = Form.of(private)
-        images = initialise.noise(form.shape, len(form.classes), self.ipc, seed)
-        return self.release(images, initialise.labels(len(form.classes), self.ipc), form)
+        images = Noise().draw(form, self.ipc, seed)
+        return self.release(images, labels(len(form.classes), self.ipc), form)

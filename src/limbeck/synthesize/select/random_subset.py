@@ -9,8 +9,9 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.recipe import options
 from limbeck.registry import register
-from limbeck.synthesize.base import Form, Progress, Synthesizer
-from limbeck.synthesize.condense import initialise
+from limbeck.synthesize.base import Progress, Synthesizer
+from limbeck.synthesize.form import Form
+from limbeck.synthesize.initialise.real import pick
 
 
 @register(
@@ -49,5 +50,5 @@ class RandomSubset(Synthesizer):
         progress: Progress | None = None,
     ) -> SyntheticDataset:
         everyone = torch.ones(len(private), dtype=torch.bool)
-        chosen = private.select(initialise.pick(private, everyone, self.ipc, seed))
+        chosen = private.select(pick(private, everyone, self.ipc, seed))
         return self.release(chosen.inputs, chosen.labels, Form.of(private))

@@ -1,0 +1,57 @@
+"""What every initialisation offers: images to start from, and what they read to make them."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from limbeck import registry
+from limbeck.data.dataset import LabeledDataset
+from limbeck.synthesize.form import Form
+from limbeck.types import Access
+
+
+class Initialisation(ABC):
+    """Images to start from. Subclasses are frozen dataclasses with at most one option."""
+
+    method_name: str
+
+    @property
+    def access(self) -> Access:
+        """How it reads the private data; a guarantee is possible only where this is "none"."""
+        return registry.methods("initialisation")[self.method_name].access
+
+    def needs_per_class(self, per_class: int) -> int:
+        """Private records of each class without which ``per_class`` images cannot be made."""
+        return 0
+
+    def check(self, form: Form) -> None:
+        """OptionError or DatasetError where it cannot serve data of this form."""
+        return
+
+
+class DataFree(Initialisation):
+    """An initialisation that private data has no part in."""
+
+    @abstractmethod
+    def draw(self, form: Form, per_class: int, seed: int) -> Float[Tensor, "images ..."]:
+        """``per_class`` images of each class, class by class, in [0, 1]."""
+
+
+class FromRecords(Initialisation):
+    """An initialisation made of private records: what it shows of them must be audited."""
+
+    def needs_per_class(self, per_class: int) -> int:
+        return per_class
+
+    @abstractmethod
+    def read(
+        self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+    ) -> Float[Tensor, "images ..."]:
+        """``per_class`` images of each class, class by class, in [0, 1], from the members alone."""
+
+
+def labels(classes: int, per_class: int) -> Int64[Tensor, " images"]:
+    """Labels of ``per_class`` images of each class, class by class."""
+    return torch.arange(classes).repeat_interleave(per_class)

@@ -1,0 +1,50 @@
+"""Start from real images: the initialisation that leaks."""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from limbeck import coins
+from limbeck.data.dataset import LabeledDataset
+from limbeck.errors import DatasetError
+from limbeck.recipe import options
+from limbeck.registry import register
+from limbeck.synthesize.initialise.base import FromRecords
+
+
+@register(
+    "real",
+    kind="initialisation",
+    summary="Random private images as they are; they stay visible in the result",
+    paper="Zhao & Bilen 2021, arXiv 2102.08259",
+    access="records",
+    cost="milliseconds",
+)
+@options
+class Real(FromRecords):
+    """Random members of each class, drawn without replacement, unchanged."""
+
+    def read(
+        self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+    ) -> Float[Tensor, "images ..."]:
+        return private.inputs[pick(private, member, per_class, seed)]
+
+
+def pick(
+    private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+) -> Int64[Tensor, " images"]:
+    """Indices of ``per_class`` random members of each class, class by class.
+
+    Raises DatasetError when a class has fewer members.
+    """
+    chosen = []
+    for label, name in enumerate(private.classes):
+        candidates = ((private.labels == label) & member).nonzero()[:, 0]
+        if len(candidates) < per_class:
+            raise DatasetError(
+                f"{private.name}: class {name!r} has {len(candidates)} records, fewer than the "
+                f"{per_class} per class that the images start from; lower ipc"
+            )
+        order = torch.randperm(len(candidates), generator=coins.generator(seed, "pick", label))
+        chosen.append(candidates[order[:per_class]])
+    return torch.cat(chosen)
