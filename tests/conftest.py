@@ -1,5 +1,8 @@
 """Shared set-up: shapes and types are checked while testing, and small datasets to test with."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -26,3 +29,17 @@ def tiny_images() -> LabeledDataset:
     inputs = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(40) % 4
     return LabeledDataset(inputs, labels, ("a", "b", "c", "d"), name="tiny")
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: (exit code, stdout, stderr)."""
+    from limbeck.cli import main
+
+    def limbeck(*words: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main([str(w) for w in words])
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return limbeck

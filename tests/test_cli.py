@@ -10,24 +10,10 @@ from pathlib import Path
 import pytest
 
 from limbeck import registry
-from limbeck.cli import main
 from limbeck.cli.exits import Exit
 from limbeck.errors import LimbeckError
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run limbeck in this process: (exit code, stdout, stderr)."""
-
-    def limbeck(*words: str | Path) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main([str(w) for w in words])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return limbeck
 
 
 def refused(answer: tuple[int, str, str], said: str) -> None:
@@ -213,7 +199,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
     [
         (LimbeckError("two\nlines"), Exit.USAGE, "error: two lines"),
         (PermissionError(13, "Permission denied", "/secret"), Exit.USAGE, "/secret: Permission"),
-        (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted"),
+        (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted; nothing was written"),
         (ZeroDivisionError("oops"), Exit.DEFECT, "this is a defect in limbeck (ZeroDivisionError"),
     ],
 )
@@ -289,7 +275,8 @@ def test_version(run: Run) -> None:
 
 
 def test_every_command_has_json_seed_and_an_example(run: Run) -> None:
-    for command in ("condense", "evaluate", "audit", "report", "methods", "data", "doctor"):
+    commands = "condense evaluate export audit report methods data doctor"
+    for command in commands.split():
         code, out, _ = run(command, "--help")
         assert code == Exit.OK
         assert "--json" in out and "--seed" in out

@@ -31,17 +31,6 @@ def audited(release: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    def limbeck(*words: str | Path) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main([str(w) for w in words])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return limbeck
-
-
 def refused(answer: tuple[int, str, str], said: str) -> None:
     code, out, err = answer
     assert (code, out) == (Exit.USAGE, "")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from limbeck.data import SyntheticDataset, read
-from limbeck.data.export import export, to_torch
+from limbeck.data.export import export, losses
 from limbeck.errors import OptionError, StoreError
 
 CLASSES = ("T-shirt/top", "a", "B c")
@@ -13,14 +13,6 @@ def make(channels=1, soft=False):
     labels = torch.tensor([2, 0, 1, 1, 0, 2])
     targets = torch.full((6, 3), 1 / 3) if soft else None
     return SyntheticDataset(inputs, labels, CLASSES, targets)
-
-
-@pytest.mark.parametrize("soft", [True, False])
-def test_torch_pairs(soft):
-    synthetic = make(soft=soft)
-    inputs, target = to_torch(synthetic)[3]
-    assert torch.equal(inputs, synthetic.inputs[3])
-    assert target.tolist() == (pytest.approx([1 / 3] * 3) if soft else 1)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -73,6 +65,19 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_done(tmp_path, refused,
     with pytest.raises(OSError, match="disk full"):
         export(make(), tmp_path / "y", "folder")
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_an_archive_is_named_as_one(tmp_path, refused):
+    with refused(r"write .*/x\.npz", OptionError):
+        export(make(), tmp_path / "x", "npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_an_export_leaves_out_is_said():
+    assert losses(make(soft=True), "npz") == []
+    assert losses(make(), "folder") == ["differences of pixels below 1/255"]
+    assert losses(make(soft=True), "folder")[0] == "soft labels"
+    assert len(losses(make(soft=True), "huggingface")) == 1
 
 
 def test_a_missing_package_is_named(tmp_path, refused, monkeypatch):

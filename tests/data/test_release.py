@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from PIL import Image
 
 from limbeck.data import SyntheticDataset
+from limbeck.data.card import evaluation
 from limbeck.data.preview import grid
 from limbeck.errors import DatasetError, StoreError
 from limbeck.files import write_safetensors
@@ -37,12 +39,35 @@ def test_what_is_saved_is_loaded(synthetic, folder):
     for name in ("inputs", "labels", "soft_labels"):
         assert torch.equal(getattr(again, name), getattr(synthetic, name))
     assert (again.classes, again.mirror, again.name) == (("a", "b", "c"), True, "six")
-    assert again.card == {**CARD, "ledger": []}
+    filled = {"ledger": [], "interrupted": None, "formation": 1, "slots_per_class": 2}
+    assert {k: v for k, v in again.card.items() if k != "software"} == {**CARD, **filled}
     assert sorted(p.name for p in folder.iterdir()) == [
         "card.json",
         "dataset.safetensors",
         "preview.png",
     ]
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_torch_pairs_feed_a_loader_and_a_loss(synthetic, soft):
+    pairs = (synthetic if soft else replace(synthetic, soft_labels=None)).torch()
+    inputs, target = pairs[3]
+    assert torch.equal(inputs, synthetic.inputs[3])
+    assert target.tolist() == ([0, 1, 0] if soft else 1)
+    [(batch, targets)] = torch.utils.data.DataLoader(pairs, batch_size=6)
+    loss = torch.nn.functional.cross_entropy(torch.zeros(6, 3), targets)
+    assert batch.shape == (6, 1, 8, 8) and loss.item() == pytest.approx(np.log(3))
+
+
+def test_the_two_lines_of_the_docs_and_of_the_card_load_a_release(synthetic, tmp_path, monkeypatch):
+    folder = synthetic.save(tmp_path / "release")
+    lines = json.loads((folder / "card.json").read_text())["limbeck"]["usage"]
+    page = (Path(__file__).parents[2] / "docs" / "release.md").read_text()
+    assert len(lines) == 2 and "```python\n{}\n{}\n```".format(*lines) in page
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec("\n".join(lines), names)
+    assert torch.equal(names["dataset"][0][0], synthetic.inputs[0]) and len(names["dataset"]) == 6
 
 
 def test_saving_twice_gives_the_same_bytes(synthetic, folder, tmp_path):
@@ -73,6 +98,66 @@ def test_the_card_is_croissant_and_says_what_matters(folder):
     assert {"sc", "cr", "limbeck"} <= set(card["@context"])
 
 
+def written(synthetic, folder, **card):
+    return json.loads((replace(synthetic, card=card).save(folder) / "card.json").read_text())
+
+
+def test_the_card_says_what_a_user_needs(synthetic, tmp_path):
+    card = written(synthetic, tmp_path / "x")
+    form = card["limbeck"]
+    assert form["records_per_class"] == [2, 2, 2] and form["slots_per_class"] == 2
+    assert form["formation"] == 1 and "Multi-formation" not in card["description"]
+    assert "in [0, 1]" in form["scaling"] and "255" in form["scaling"]
+    assert "with soft labels" in card["description"]
+    assert "soft_labels" in card["distribution"][0]["description"]
+    assert form["software"].keys() == {"limbeck", "torch", "python"}
+    assert form["software"]["torch"] == torch.__version__
+    ranged = written(synthetic, tmp_path / "y", value_range=[0, 1000])["limbeck"]
+    assert "0 stands for 0 and 1 for 1000" in ranged["scaling"]
+
+
+def test_sets_of_another_kind_say_so(synthetic, tmp_path):
+    card = written(synthetic, tmp_path / "x", formation=2, slots_per_class=5, interrupted=0.25)
+    assert "Multi-formation: 4 images" in card["description"]
+    assert "Interrupted when 25%" in card["description"]
+    assert (card["limbeck"]["formation"], card["limbeck"]["slots_per_class"]) == (2, 5)
+    unlike = replace(synthetic, labels=torch.tensor([0, 0, 0, 1, 1, 2]))
+    assert written(unlike, tmp_path / "y")["limbeck"]["slots_per_class"] is None
+    assert written(unlike, tmp_path / "z")["limbeck"]["records_per_class"] == [3, 2, 1]
+
+
+def test_the_software_is_that_of_the_maker(synthetic, folder, tmp_path):
+    made = SyntheticDataset.load(folder)
+    old = replace(made, card={**made.card, "software": {"limbeck": "0.0.1"}}).save(tmp_path / "a")
+    again = SyntheticDataset.load(old).save(tmp_path / "b")
+    assert SyntheticDataset.load(again).card["software"] == {"limbeck": "0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "network"),
+    [
+        ((1, 8, 8), "convnet3"),
+        ((3, 32, 64), "convnet3"),
+        ((1, 4, 7), "convnet2"),
+        ((1, 1, 9), "mlp"),
+        ((13,), "mlp"),
+    ],
+)
+def test_the_evaluation_on_the_card_can_be_run(shape, network):
+    from limbeck.train.standard import RECIPES, Standard
+
+    recommended = evaluation(shape)
+    assert recommended["network"] == network
+    assert {recommended["recipe"], *recommended["quicker_recipes"]} <= set(RECIPES)
+    Standard(network, recommended["recipe"]).resolve(shape)  # refuses what it cannot serve
+    words = recommended["command"].split()
+    assert words[words.index("--network") + 1] == network and "reference" in words
+
+
+def test_a_method_may_name_its_own_evaluation(folder):
+    assert SyntheticDataset.load(folder).card["evaluation"] == CARD["evaluation"]
+
+
 @pytest.mark.parametrize(("real", "word"), [(True, "yes"), (False, "no"), (None, "unknown")])
 def test_real_records_are_named_in_words(synthetic, tmp_path, real, word):
     card = {} if real is None else {"holds_real_records": real}
@@ -90,7 +175,14 @@ def test_a_seed_never_reaches_the_card(synthetic, tmp_path, refused):
 
 
 @pytest.mark.parametrize(
-    "card", [{"ledger": [float("nan")]}, {"recipe": {1, 2}}, {"holds_real_records": "perhaps"}]
+    "card",
+    [
+        {"ledger": [float("nan")]},
+        {"recipe": {1, 2}},
+        {"holds_real_records": "perhaps"},
+        {"formation": 0},
+        {"formation": "2x2"},
+    ],
 )
 def test_a_card_that_cannot_be_written_leaves_the_old_release(
     synthetic, folder, tmp_path, refused, card

@@ -15,6 +15,7 @@ from limbeck.cli.data import data
 from limbeck.cli.doctor import doctor
 from limbeck.cli.evaluate import evaluate
 from limbeck.cli.exits import Exit
+from limbeck.cli.export import export
 from limbeck.cli.methods import methods
 from limbeck.cli.options import expand
 from limbeck.cli.report import report
@@ -57,7 +58,7 @@ def _help(command: Callable[..., int]) -> str:
     return "\n\n".join(f"\b\n{p}" if p.startswith("    ") else p for p in paragraphs)
 
 
-for _command in (condense, evaluate, audit, report, methods, data, doctor):
+for _command in (condense, evaluate, export, audit, report, methods, data, doctor):
     app.command(name=_command.__name__, help=_help(_command))(expand(_command))
 
 
@@ -84,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         console.error(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
-        console.error("interrupted; an audit goes on where it stopped when run again")
+        goes_on = "an audit goes on where it stopped when run again"
+        rest = goes_on if given[:1] == ["audit"] else "nothing was written"
+        console.error(f"interrupted; {rest}")
         return Exit.INTERRUPTED
     except Exception as error:
         if debug:

@@ -257,6 +257,12 @@ def _from_card(
     synthesizer = from_recipe(dict(release.card["recipe"]))
     if not isinstance(synthesizer, Synthesizer):
         raise OptionError(f"the card of {release.name} holds the recipe of no synthesizer")
+    share = release.card.get("interrupted")
+    if share is not None:
+        console.note(
+            f"{release.name} was interrupted when {share:.0%} was done; the shadow runs repeat the "
+            "whole recipe, so that they are unlike it"
+        )
     return synthesizer
 
 

@@ -1,6 +1,10 @@
 """``limbeck condense``: private data in, release out."""
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +20,7 @@ from limbeck.cli.options import (
     require_private_form,
     shell,
 )
+from limbeck.errors import OptionError
 
 
 def condense(
@@ -40,6 +45,9 @@ def condense(
     epsilon: Annotated[
         float | None, typer.Option(min=0.0, help="Ask for a formal guarantee of this epsilon.")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Redraw preview.png in the output folder as it goes.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
     data: DataOptions,
     common: Common,
@@ -51,6 +59,8 @@ def condense(
         limbeck condense digits --method dm --ipc 10 --init noise -o release/
 
     Condensing alone gives no formal guarantee. `limbeck audit` measures what a release leaks.
+
+    Ctrl-C keeps the last state: it becomes the release, whose card says how far it had come.
     """
     require_folder(output, force)
     if epsilon is not None:
@@ -58,6 +68,8 @@ def condense(
 
     from limbeck import recipe
     from limbeck.cli.progress import Bar
+    from limbeck.cli.state import LastState
+    from limbeck.data.release import PREVIEW
     from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
@@ -68,17 +80,34 @@ def condense(
     device = common.torch_device()
     private, _ = data.load(source)
     resolved = synthesizer.resolve(private)
+    preview = output / PREVIEW if watch else None
+    if preview is not None:
+        if len(private.shape) != 3:
+            raise OptionError(
+                f"--watch: records of shape {private.shape} are no images; leave --watch out"
+            )
+        console.note(f"watch {preview}: redrawn every few seconds once there is a state")
     started = time.monotonic()
+    interrupted: float | None = None
     # One thread, as in every run of an audit: the same sums, whatever the number of cores.
     with Bar(f"condensing {private.name}") as bar, one_thread():
-        synthetic = resolved.synthesize(
-            private,
-            seed=common.seed,
-            device=device,
-            progress=lambda share, _: bar.update(share),
-        )
+        state = LastState(bar.update, preview)
+        try:
+            synthetic = resolved.synthesize(
+                private, seed=common.seed, device=device, progress=state.report
+            )
+        except KeyboardInterrupt:
+            if state.last is None:
+                raise
+            interrupted, synthetic = state.last
     seconds = time.monotonic() - started
-    synthetic.save(output)
+    # Of an interrupted state, too, its own card says what may be claimed: a guarantee stands there
+    # only where the state was made of a release that was noised already.
+    added: dict[str, object] = {"interrupted": interrupted}
+    if data.range() is not None:
+        added["value_range"] = data.range()
+    with _undisturbed():
+        replace(synthetic, card={**synthetic.card, **added}).save(output)
 
     holds_real = resolved.holds_real_records
     if common.as_json:
@@ -92,8 +121,16 @@ def condense(
                 "seconds": seconds,
                 "holds_real_records": holds_real,
                 "guarantee": synthetic.card.get("guarantee"),
+                "interrupted": interrupted,
             }
         )
+    if interrupted is not None:
+        console.error(
+            f"interrupted when {interrupted:.0%} was done; {output} holds the last state, and its "
+            "card says so"
+        )
+        return Exit.INTERRUPTED
+    if common.as_json:
         return Exit.OK
     flags = data.flags()
     console.facts(
@@ -111,3 +148,13 @@ def condense(
         }
     )
     return Exit.OK
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore Ctrl-C while the release is written: a second one would lose what the first kept."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

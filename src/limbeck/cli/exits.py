@@ -11,4 +11,4 @@ class Exit(IntEnum):
     USAGE = 2  # bad input or usage; nothing was written
     UNCLEAR = 3  # the evidence is too weak to tell
     DEFECT = 70  # limbeck itself failed
-    INTERRUPTED = 130  # stopped by Ctrl-C
+    INTERRUPTED = 130  # stopped by Ctrl-C; condense keeps its last state, an audit goes on later

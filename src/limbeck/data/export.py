@@ -1,4 +1,4 @@
-"""Synthetic sets in forms that other tools read: PyTorch, NumPy, image folders, Hugging Face."""
+"""Synthetic sets in files that other tools read: NumPy, image folders, Hugging Face."""
 
 import re
 import shutil
@@ -11,19 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
-from torch.utils.data import TensorDataset
 
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError, StoreError
 from limbeck.files import write_bytes
 
 Format = Literal["npz", "folder", "huggingface"]
-
-
-def to_torch(synthetic: SyntheticDataset) -> TensorDataset:
-    """(input, target) pairs; the target is the soft label (classes,) where there is one."""
-    soft = synthetic.soft_labels
-    return TensorDataset(synthetic.inputs, synthetic.labels if soft is None else soft)
 
 
 def export(synthetic: SyntheticDataset, path: str | Path, format: Format) -> Path:  # noqa: A002
@@ -35,13 +28,15 @@ def export(synthetic: SyntheticDataset, path: str | Path, format: Format) -> Pat
         the order of the labels. Loses soft labels, and precision below 1/255.
     huggingface: a ``datasets.Dataset`` with 8-bit images (or vectors), class labels, soft labels.
 
-    OptionError when the format does not fit the data; StoreError when ``path`` exists already.
+    OptionError when the format does not fit the data or ``path``; StoreError when ``path`` exists
+    already. Either way, and when the disk is full, nothing is left at ``path``.
     """
     target = Path(path)
     if target.exists():
         raise StoreError(f"{target} exists already; remove it or choose another path")
-    images = len(synthetic.shape) == 3 and synthetic.shape[0] in (1, 3)
-    if format == "folder" and not images:
+    if format == "npz" and target.suffix != ".npz":
+        raise OptionError(f"{target}: a NumPy archive is known by its name; write {target}.npz")
+    if format == "folder" and not _is_images(synthetic):
         raise OptionError(
             f"{synthetic.name}: records of shape {synthetic.shape} are not images of 1 or 3 "
             "channels; export them as npz"
@@ -57,6 +52,20 @@ def export(synthetic: SyntheticDataset, path: str | Path, format: Format) -> Pat
         "huggingface": _huggingface,
     }
     return _whole(target, lambda place: writers[format](synthetic, place))
+
+
+def losses(synthetic: SyntheticDataset, format: Format) -> list[str]:  # noqa: A002
+    """What an export in this format leaves out of the set, in words."""
+    lost = []
+    if format == "folder" and synthetic.soft_labels is not None:
+        lost.append("soft labels")
+    if format != "npz" and _is_images(synthetic):
+        lost.append("differences of pixels below 1/255")
+    return lost
+
+
+def _is_images(synthetic: SyntheticDataset) -> bool:
+    return len(synthetic.shape) == 3 and synthetic.shape[0] in (1, 3)
 
 
 def _whole(target: Path, write: Callable[[Path], None]) -> Path:
@@ -107,10 +116,9 @@ def _folder(synthetic: SyntheticDataset, folder: Path) -> None:
 def _huggingface(synthetic: SyntheticDataset, folder: Path) -> None:
     import datasets
 
-    images = len(synthetic.shape) == 3 and synthetic.shape[0] in (1, 3)
     columns: dict[str, object] = {"label": synthetic.labels.tolist()}
     features: dict[str, object] = {"label": datasets.ClassLabel(names=list(synthetic.classes))}
-    if images:
+    if _is_images(synthetic):
         columns["image"] = _pictures(synthetic)
         features["image"] = datasets.Image()
     else:
@@ -120,4 +128,10 @@ def _huggingface(synthetic: SyntheticDataset, folder: Path) -> None:
         columns["soft_label"] = synthetic.soft_labels.tolist()
         features["soft_label"] = datasets.Sequence(datasets.Value("float32"))
     made = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
-    made.save_to_disk(str(folder))
+    drawing = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()  # a set this small is written at once
+    try:
+        made.save_to_disk(str(folder))
+    finally:
+        if drawing:
+            datasets.enable_progress_bars()

@@ -1,8 +1,7 @@
 """A release on disk: ``dataset.safetensors``, ``card.json`` and, for images, ``preview.png``.
 
-The card is a Croissant 1.0 description (JSON-LD, mlcommons.org/croissant) with an object
-``limbeck`` that says how the set was made and what may be claimed of it. It is written last and
-holds the tensors' SHA-256, so that a release cut short by a crash is recognised as such.
+The card (see ``limbeck.data.card``) is written last and holds the tensors' SHA-256, so that a
+release cut short by a crash is recognised as such.
 """
 
 import hashlib
@@ -17,18 +16,15 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from limbeck.data.card import DERIVED, FORM, SCHEMA, TENSORS, describe
 from limbeck.data.preview import png
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError, StoreError
 from limbeck.files import write_bytes, write_json
 
-SCHEMA = 1
-TENSORS = "dataset.safetensors"
 CARD = "card.json"
 PREVIEW = "preview.png"
 
-# What the card says of the tensors themselves; everything else is ``SyntheticDataset.card``.
-_FORM = ("schema_version", "name", "shape", "records", "classes", "labels", "mirror", "scaling")
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "name": lambda v: isinstance(v, str),
     "classes": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
@@ -36,39 +32,13 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "shape": lambda v: isinstance(v, list) and all(type(size) is int for size in v),
     "records": lambda v: type(v) is int,
 }
-_DEFAULTS: Mapping[str, Any] = {
-    "recipe": None,
-    "guarantee": None,
-    "ledger": [],
-    "holds_real_records": None,
-    "evaluation": None,
-}
-_CONTEXT: Mapping[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "sc": "https://schema.org/",
-    "cr": "http://mlcommons.org/croissant/",
-    "dct": "http://purl.org/dc/terms/",
-    "limbeck": "https://github.com/limbeck/limbeck#",
-    "conformsTo": "dct:conformsTo",
-    "column": "cr:column",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileObject": "cr:fileObject",
-    "fileProperty": "cr:fileProperty",
-    "recordSet": "cr:recordSet",
-    "source": "cr:source",
-}
 
 
 def save(synthetic: SyntheticDataset, folder: Path) -> Path:
     """Write the release into ``folder`` (made when missing) and return it; files are replaced.
 
-    What ``synthetic.card`` leaves out is written as unknown (null). StoreError, before anything
-    is written, when the card holds what JSON cannot, or a seed: whoever knows the coins of a
-    private choice can undo it.
+    StoreError, before anything is written, when the card holds what JSON cannot, or a seed:
+    whoever knows the coins of a private choice can undo it.
     """
     seeded = _seeds(dict(synthetic.card))
     if seeded:
@@ -81,7 +51,7 @@ def save(synthetic: SyntheticDataset, folder: Path) -> Path:
         tensors["soft_labels"] = synthetic.soft_labels
     content = save_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
     try:
-        card = _card(synthetic, content)
+        card = describe(synthetic, content)
         json.dumps(card, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise StoreError(
@@ -120,7 +90,7 @@ def load(folder: Path) -> SyntheticDataset:
             soft_labels=tensors.get("soft_labels"),
             mirror=form["mirror"],
             name=form["name"],
-            card={k: v for k, v in form.items() if k not in _FORM},
+            card={k: v for k, v in form.items() if k not in (*FORM, *DERIVED)},
         )
     except (SafetensorError, KeyError, DatasetError) as error:
         raise StoreError(f"{file} is damaged ({error}); condense again") from None
@@ -164,7 +134,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     whole = (
         isinstance(files, list) and files and isinstance(files[0], dict) and "sha256" in files[0]
     )
-    missing = [key for key in _FORM if key not in form]
+    missing = [key for key in FORM if key not in form]
     if not whole or missing:
         what = f"limbeck.{missing[0]}" if missing else "distribution"
         raise StoreError(f"{path} lacks {what}; condense again")
@@ -174,64 +144,6 @@ def read_card(folder: Path) -> dict[str, Any]:
             f"{path} is damaged (limbeck.{wrong[0]} is {form[wrong[0]]!r:.60}); condense again"
         )
     return dict(card)
-
-
-def _card(synthetic: SyntheticDataset, content: bytes) -> dict[str, Any]:
-    form = {
-        "schema_version": SCHEMA,
-        "name": synthetic.name,
-        "shape": list(synthetic.shape),
-        "records": len(synthetic),
-        "classes": list(synthetic.classes),
-        "labels": "hard" if synthetic.soft_labels is None else "soft",
-        "mirror": synthetic.mirror,
-        "scaling": "float32 in [0, 1]",
-    }
-    known = synthetic.card.get("holds_real_records")
-    if known not in (True, False, None):
-        raise ValueError(f"holds_real_records is {known!r:.60}, not true, false or null")
-    real = "unknown" if known is None else "yes" if known else "no"
-    return {
-        "@context": _CONTEXT,
-        "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": synthetic.name,
-        "description": (
-            f"{len(synthetic)} synthetic records of shape {'x'.join(map(str, synthetic.shape))} in "
-            f"{len(synthetic.classes)} classes, condensed by limbeck. Holds real records: {real}."
-        ),
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": TENSORS,
-                "name": TENSORS,
-                "contentUrl": TENSORS,
-                "contentSize": f"{len(content)} B",
-                "encodingFormat": "application/octet-stream",
-                "sha256": hashlib.sha256(content).hexdigest(),
-            }
-        ],
-        "recordSet": [
-            {
-                "@type": "cr:RecordSet",
-                "@id": "classes",
-                "name": "classes",
-                "field": [
-                    _field("classes/label", "label", "sc:Integer"),
-                    _field("classes/name", "name", "sc:Text"),
-                ],
-                "data": [
-                    {"classes/label": i, "classes/name": name}
-                    for i, name in enumerate(synthetic.classes)
-                ],
-            }
-        ],
-        "limbeck": {**_DEFAULTS, **synthetic.card, **form},
-    }
-
-
-def _field(identity: str, name: str, kind: str) -> dict[str, str]:
-    return {"@type": "cr:Field", "@id": identity, "name": name, "dataType": kind}
 
 
 def _of(tensors: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torch.utils.data import TensorDataset
 
 from limbeck.errors import DatasetError
 
@@ -20,7 +21,8 @@ class SyntheticDataset:
     soft_labels: float32 (n, classes), rows summing to 1, or None when labels are hard.
     mirror: whether a left-right mirrored input keeps its label.
     name: what to call the set in messages and reports.
-    card: JSON values that say how it was made: recipe, guarantee, "holds_real_records".
+    card: JSON values that say how it was made: "recipe", "guarantee", "holds_real_records"; with
+        multi-formation "formation" (its factor) and "slots_per_class".
     """
 
     inputs: Tensor
@@ -50,6 +52,16 @@ class SyntheticDataset:
     def shape(self) -> tuple[int, ...]:
         """Shape of one record."""
         return tuple(self.inputs.shape[1:])
+
+    def torch(self) -> TensorDataset:
+        """The set for a PyTorch ``DataLoader``: pairs (input, target).
+
+        input: float32 in [0, 1], the shape of one record. target: the soft label, float32
+        (classes,), where there are soft labels, else the label, int64 (). ``cross_entropy`` takes
+        either.
+        """
+        targets = self.labels if self.soft_labels is None else self.soft_labels
+        return TensorDataset(self.inputs, targets)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``dataset.safetensors``, ``card.json`` and, for images, ``preview.png``."""
