@@ -68,7 +68,8 @@ class DistributionRidge(StatisticMatching):
         error = regression_error(projected, first, target.counts, target.second, self.ridge)
         # The regression error is a mean already: it does not grow with the embedder's width.
         loss: Tensor = mean_distance(features, target) + 100 * error.sum() / self._scale
-        return loss * 0.75
+        combined: Tensor = 0.75 * loss
+        return combined
 
     def second(self, embedded: Float[Tensor, "n d"], k: int) -> Float[Tensor, "n p"]:
         """What the regression sees of embeddings."""
@@ -80,7 +81,8 @@ class DistributionRidge(StatisticMatching):
             return embedded
         generator = coins.generator(self.public_coins, "projection", k)
         drawn = torch.randn(size, self.features, generator=generator) / self.features**0.5
-        return embedded @ drawn.to(embedded.device)
+        projected: Tensor = embedded @ drawn.to(embedded)
+        return projected
 
 
 def regression_error(
