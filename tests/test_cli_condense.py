@@ -63,6 +63,23 @@ def test_ctrl_c_keeps_the_last_state(
     assert code == Exit.INTERRUPTED and json.loads(out)["interrupted"] == 0.375
 
 
+def test_a_second_ctrl_c_does_not_lose_what_the_first_kept(
+    run: Run, stopped: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = SyntheticDataset.save
+
+    def impatient(self: SyntheticDataset, folder: Path) -> Path:
+        signal.raise_signal(signal.SIGINT)
+        return save(self, folder)
+
+    monkeypatch.setattr(SyntheticDataset, "save", impatient)
+    before = signal.getsignal(signal.SIGINT)
+    stopped(0.5)
+    assert run(*SUBSET, "-o", tmp_path / "release")[0] == Exit.INTERRUPTED
+    assert SyntheticDataset.load(tmp_path / "release").card["interrupted"] == 0.5
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_ctrl_c_before_there_is_a_state_writes_nothing(
     run: Run, stopped: Callable[..., None], tmp_path: Path
 ) -> None:

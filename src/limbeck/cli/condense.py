@@ -100,14 +100,14 @@ def condense(
             if state.last is None:
                 raise
             interrupted, synthetic = state.last
-    seconds = time.monotonic() - started
-    # Of an interrupted state, too, its own card says what may be claimed: a guarantee stands there
-    # only where the state was made of a release that was noised already.
-    added: dict[str, object] = {"interrupted": interrupted}
-    if data.range() is not None:
-        added["value_range"] = data.range()
-    with _undisturbed():
-        replace(synthetic, card={**synthetic.card, **added}).save(output)
+        seconds = time.monotonic() - started
+        # Of an interrupted state, too, its own card says what may be claimed: a guarantee stands
+        # there only where the state was made of a release that was noised already.
+        added: dict[str, object] = {"interrupted": interrupted}
+        if data.range() is not None:
+            added["value_range"] = data.range()
+        with _undisturbed():
+            replace(synthetic, card={**synthetic.card, **added}).save(output)
 
     holds_real = resolved.holds_real_records
     if common.as_json:
