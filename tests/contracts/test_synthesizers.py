@@ -7,7 +7,11 @@ from limbeck import recipe, registry
 
 # Options that make a method quick on tiny data; the behaviour under test does not depend on them.
 _POOL = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "pairs": 2}
-QUICK = {"dm": _POOL, "dm-ridge": _POOL}
+QUICK = {
+    "dm": _POOL,
+    "dm-ridge": _POOL,
+    "kip": {"ipc": 2, "steps": 4, "batch": 16, "learn_labels": True},
+}
 NAMES = list(registry.methods("synthesizer"))
 
 

@@ -1,4 +1,4 @@
-"""Gradient descent with momentum, without ``torch.optim``.
+"""Gradient descent with momentum, and Adam, without ``torch.optim``.
 
 The first use of ``torch.optim`` imports PyTorch's compiler: three CPU-seconds in every worker
 process, more than a small training takes.
@@ -37,3 +37,32 @@ class MomentumSGD:
             if self.weight_decay:
                 speed.add_(value, alpha=self.weight_decay)
             value.sub_(speed, alpha=rate)
+
+
+class Adam:
+    """Steps of equal size for parameters of any scale (Kingma & Ba 2015, arXiv 1412.6980, alg. 1).
+
+    parameters: as for MomentumSGD. Moments decay by 0.9 and 0.999, as published.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        self.parameters = list(parameters)
+        self._mean = [torch.zeros_like(p) for p in self.parameters]
+        self._square = [torch.zeros_like(p) for p in self.parameters]
+        self._steps = 0
+
+    def minimise(self, loss: Tensor, rate: float) -> None:
+        """One step at learning rate ``rate`` down the gradient of the scalar ``loss``."""
+        self.step(torch.autograd.grad(loss, self.parameters), rate)
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
+        """One step at learning rate ``rate`` along the given gradients."""
+        self._steps += 1
+        first, second = 1 - 0.9**self._steps, 1 - 0.999**self._steps  # moments start at zero
+        state = zip(self.parameters, self._mean, self._square, gradients, strict=True)
+        for value, mean, square, gradient in state:
+            mean.lerp_(gradient, 0.1)
+            square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+            size = (square / second).sqrt_().add_(1e-8)
+            value.addcdiv_(mean, size, value=-rate / first)
