@@ -10,6 +10,7 @@ _POOL = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "pairs": 2}
 QUICK = {
     "dm": _POOL,
     "dm-ridge": _POOL,
+    "ncfm": {**_POOL, "frequencies": 16},
     "kip": {"ipc": 2, "steps": 4, "batch": 16, "learn_labels": True},
 }
 NAMES = list(registry.methods("synthesizer"))
