@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from limbeck import coins
 from limbeck.nn import augment
 from limbeck.nn.fit import MomentumSGD
-from limbeck.nn.networks import Network, make
+from limbeck.nn.networks import Network, family, make
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.train.base import Classifier, Trainer, TrainingSet, targets
@@ -25,7 +25,8 @@ from limbeck.train.base import Classifier, Trainer, TrainingSet, targets
 class Recipe:
     """How to train: ``steps`` of SGD, or ``epochs`` over the data where ``steps`` is None.
 
-    width: channels of a convolution network. schedule: "cosine" falls to zero, "halves" divides
+    width: channels of a ConvNet; AlexNet, VGG-11 and ResNet-18 are narrowed by the same share of
+    the literature's width, other networks never. schedule: "cosine" falls to zero, "halves" divides
     the learning rate by ten at half of the steps. augment: DSA, one transform a batch.
     """
 
@@ -82,10 +83,12 @@ class StandardClassifier(Classifier):
 class Standard(Trainer):
     """SGD with momentum 0.9 and weight decay 5e-4 on the cross-entropy of hard or soft labels.
 
-    network: "convnet3" (or another depth), "mlp" for records of any shape, or "linear".
+    network: "convnet3" (or another depth), "lenet", "alexnet", "vgg11", "resnet18" (instance norm;
+        "vgg11-group", "resnet18-group": group norm), "mlp" for records of any shape, or "linear".
     recipe: "search", "confirm", "reference" for small synthetic sets; "full" for real data.
     width, steps, epochs, learning_rate, batch, augment: override the recipe's own values.
-        ``steps`` wins over ``epochs``. An "mlp" has 256 units a layer unless ``width`` is given.
+        ``steps`` wins over ``epochs``. Width is that of the first layer; an "mlp" has 256 units
+        and a "lenet" 6 channels under every recipe unless ``width`` is given.
     precision: of the forward pass; "bfloat16" only pays on processors made for it.
     stacking: whether ``fit_many`` trains networks together ("auto": on a GPU only).
 
@@ -111,7 +114,7 @@ class Standard(Trainer):
     def resolve(self, form_shape: tuple[int, ...]) -> "Standard":
         named = RECIPES[self.recipe]
         make(self.network, form_shape, 2, width=1, seed=0)  # refuses what it cannot serve
-        width = named.width if self.network.startswith("convnet") else None
+        width = family(self.network).width_at(named.width / RECIPES["reference"].width)
         by_steps = self.steps is not None or (self.epochs is None and named.steps is not None)
         return replace(
             self,
@@ -243,9 +246,10 @@ class _Plan:
         return F.cross_entropy(logits.float(), labels)
 
     def at_once(self) -> int:
-        """Runs to stack: their activations, about ten maps a layer, stay within 8 GiB."""
+        """Runs to stack: the maps that they hold stay within 8 GiB."""
         pixels = prod(self.shape[1:]) if len(self.shape) == 3 else 1
-        run = 4 * 10 * self.batch * pixels * (self.trainer.width or 256)
+        kind = family(self.trainer.network)
+        run = 4 * kind.maps * self.batch * pixels * (self.trainer.width or kind.width)
         return max(1, min(64, (8 << 30) // run))
 
 

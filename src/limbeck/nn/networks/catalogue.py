@@ -1,0 +1,90 @@
+"""The networks by name, each with what the literature and this library assume of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from limbeck import coins
+from limbeck.errors import OptionError
+from limbeck.nn.networks import alexnet, lenet, resnet, vgg
+from limbeck.nn.networks.base import Network, initialise, require_images
+from limbeck.nn.networks.convnet import ConvNet
+from limbeck.nn.networks.mlp import MLP, Linear
+
+CONVNET_WIDTH = 128
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of network.
+
+    build: called with shape, classes and ``width``.
+    width: channels of its first layer in the literature, or units of a hidden layer; 0: none.
+    narrows: whether cheaper recipes train a narrow form in its place.
+    at_least: pixels that images need on each side; None: records of any shape are served.
+    maps: maps of the first layer's size that a training step holds, for an estimate of memory.
+    """
+
+    build: Callable[..., Network]
+    width: int
+    narrows: bool = True
+    at_least: int | None = 8
+    maps: int = 10
+
+    def width_at(self, share: float) -> int | None:
+        """``share`` of the literature's width; None: always that width, which ``make`` knows."""
+        return max(1, round(self.width * share)) if self.narrows else None
+
+
+_FAMILIES = {
+    **{
+        f"convnet{depth}": Family(partial(ConvNet, depth=depth), CONVNET_WIDTH, at_least=2**depth)
+        for depth in range(1, 6)
+    },
+    "mlp": Family(MLP, 256, narrows=False, at_least=None),
+    "linear": Family(Linear, 0, narrows=False, at_least=None),
+    "lenet": Family(lenet.LeNet, lenet.WIDTH, narrows=False),
+    "alexnet": Family(alexnet.AlexNet, alexnet.WIDTH),
+    "vgg11": Family(vgg.VGG11, vgg.WIDTH, maps=15),
+    "vgg11-group": Family(partial(vgg.VGG11, norm="group"), vgg.WIDTH, maps=15),
+    "resnet18": Family(resnet.ResNet18, resnet.WIDTH, maps=50),
+    "resnet18-group": Family(partial(resnet.ResNet18, norm="group"), resnet.WIDTH, maps=50),
+}
+
+
+def family(name: str) -> Family:
+    """What is assumed of the network ``name``; OptionError lists the known ones."""
+    if name not in _FAMILIES:
+        others = ", ".join(known for known in _FAMILIES if not known.startswith("convnet"))
+        raise OptionError(
+            f"no network is called {name!r}; there are: convnet1 to convnet5, {others}"
+        )
+    return _FAMILIES[name]
+
+
+def make(
+    name: str, shape: tuple[int, ...], classes: int, *, width: int | None = None, seed: int
+) -> Network:
+    """The network ``name`` for records of ``shape``, on the CPU, drawn from ``seed``.
+
+    name: "convnetD" with depth D from 1 to 5 (images at least 2**D pixels wide); "lenet",
+        "alexnet", "vgg11", "resnet18" (at least 8 pixels; instance norm, where there is a norm),
+        "vgg11-group", "resnet18-group" (group norm); "mlp" and "linear" for records of any shape.
+    width: channels of the first convolution, to which those of the others are in proportion
+        (the literature's: ConvNet and AlexNet 128, VGG-11 and ResNet-18 64, LeNet 6), or units of
+        each hidden layer of an MLP (256).
+    Raises OptionError for an unknown name or a shape the network cannot serve.
+    """
+    kind = family(name)
+    if kind.at_least is not None:
+        require_images(shape, name, at_least=kind.at_least)
+    network = kind.build(shape, classes, width=width or kind.width)
+    initialise(network, coins.generator(seed, "network"))
+    return network
+
+
+def deepest(shape: tuple[int, ...]) -> str:
+    """The ConvNet whose last maps are at least 2x2 before pooling, up to 3 blocks; or "mlp"."""
+    if len(shape) != 3:
+        return "mlp"
+    return f"convnet{min(3, max(1, min(shape[1:]).bit_length() - 2))}"
