@@ -1,5 +1,6 @@
 """Characteristic-function matching: distributions of embeddings agree, not their means alone."""
 
+import math
 from functools import lru_cache
 from typing import Annotated, ClassVar
 
@@ -102,7 +103,7 @@ def discrepancy(
     # |u - v|^2 = (|u| - |v|)^2 + 2 |u| |v| (1 - cos): the phase term without a phase.
     phase = (difference - amplitude).clamp_min(0)
     # The smoothed root, less its value at zero.
-    smoothed = (alpha * amplitude + (1 - alpha) * phase + _SMALLEST).sqrt() - _SMALLEST**0.5
+    smoothed = (alpha * amplitude + (1 - alpha) * phase + _SMALLEST).sqrt() - math.sqrt(_SMALLEST)
     return smoothed.mean(-1)
 
 
