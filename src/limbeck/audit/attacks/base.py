@@ -1,6 +1,7 @@
 """What every membership attack reads and returns."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -26,14 +27,19 @@ class Observed:
     membership: bool (runs, records), True where the record was in the run's private set.
     reference_runs: bool (runs,), the runs that the attacker trained himself and whose coins he
         knows. A run is never its own reference. None: every run is one of all the others.
+    population: float32 (runs, views, points), the same signal of records like the others that are
+        members of no run at all; None where there are none.
+    labels: integers (records,), the class under which each record's signals were read.
     """
 
     signals: np.ndarray
     membership: np.ndarray
     reference_runs: np.ndarray | None = None
+    population: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        runs, _, records = self.signals.shape
+        runs, views, records = self.signals.shape
         if self.membership.shape != (runs, records):
             raise OptionError(
                 f"membership has shape {self.membership.shape}, signals {self.signals.shape} need "
@@ -43,15 +49,18 @@ class Observed:
             raise OptionError(
                 f"reference_runs has shape {self.reference_runs.shape}, not ({runs},): one per run"
             )
-        if 0 in self.signals.shape:
-            raise OptionError(f"signals of shape {self.signals.shape} hold nothing to attack")
-        # The smallest and the largest value are NaN or infinite if any value is: no copy is made.
-        if not np.isfinite([self.signals.min(), self.signals.max()]).all():
-            where = np.argwhere(~np.isfinite(self.signals))[0]
+        if self.labels is not None and self.labels.shape != (records,):
             raise OptionError(
-                f"signals of shape {self.signals.shape} are not finite at run {where[0]}, view "
-                f"{where[1]}, record {where[2]}; a training that diverged cannot be audited"
+                f"labels has shape {self.labels.shape}, not ({records},): one per record"
             )
+        _require_finite("signals", self.signals)
+        if self.population is not None:
+            if self.population.shape[:2] != (runs, views):
+                raise OptionError(
+                    f"population has shape {self.population.shape}; signals of shape "
+                    f"{self.signals.shape} need ({runs}, {views}, points)"
+                )
+            _require_finite("population", self.population)
 
     @property
     def references(self) -> Bool[np.ndarray, " runs"]:
@@ -59,6 +68,28 @@ class Observed:
         if self.reference_runs is None:
             return np.ones(len(self.membership), dtype=bool)
         return self.reference_runs
+
+    def of_runs(self, chosen: Bool[np.ndarray, " runs"]) -> "Observed":
+        """What was seen of some of the runs, which are then each other's references."""
+        population = None if self.population is None else self.population[chosen]
+        return Observed(
+            self.signals[chosen],
+            self.membership[chosen],
+            population=population,
+            labels=self.labels,
+        )
+
+
+def _require_finite(name: str, signals: np.ndarray) -> None:
+    if 0 in signals.shape:
+        raise OptionError(f"{name} of shape {signals.shape} hold nothing to attack")
+    # The smallest and the largest value are NaN or infinite if any value is: no copy is made.
+    if not np.isfinite([signals.min(), signals.max()]).all():
+        where = np.argwhere(~np.isfinite(signals))[0]
+        raise OptionError(
+            f"{name} of shape {signals.shape} are not finite at run {where[0]}, view {where[1]}, "
+            f"record {where[2]}; a training that diverged cannot be audited"
+        )
 
 
 class MembershipAttack(ABC):
@@ -78,3 +109,10 @@ class MembershipAttack(ABC):
     @abstractmethod
     def score(self, observed: Observed) -> Float[np.ndarray, "runs records"]:
         """Float64 scores: finite, higher for a likelier member, blind to the trial's own coin."""
+
+
+def blocks(runs: int, records: int, *, values: int) -> Iterator[slice]:
+    """The records in slices of at most ``values`` values over all runs: bounded memory."""
+    width = max(1, values // runs)
+    for start in range(0, records, width):
+        yield slice(start, min(start + width, records))

@@ -6,14 +6,13 @@ with n values of mean m and sum of squared deviations S, dropping x leaves the r
 x - m' = (x - m) n / (n - 1) and S' = S - (x - m)^2 n / (n - 1).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from limbeck.audit.attacks.base import MembershipAttack, Observed
+from limbeck.audit.attacks.base import MembershipAttack, Observed, blocks
 from limbeck.recipe import options
 from limbeck.registry import register
 
@@ -68,7 +67,7 @@ def lira(
         for side in sides
     }
     scores = np.zeros(member.shape)
-    for block in _blocks(*member.shape):
+    for block in blocks(*member.shape, values=_BLOCK):
         inside = member[:, block]
         total = np.zeros(inside.shape)
         for view in range(signals.shape[1]):
@@ -106,12 +105,6 @@ class _Fit:
         surprise += np.log(self.variance)
         surprise *= 0.5
         return surprise
-
-
-def _blocks(runs: int, records: int) -> Iterator[slice]:
-    width = max(1, _BLOCK // runs)
-    for start in range(0, records, width):
-        yield slice(start, min(start + width, records))
 
 
 def _moments(
@@ -155,7 +148,7 @@ def _pooled_variance(
     total = np.zeros(views)
     gone = np.zeros((runs, views))
     freedom = np.full(runs, float(np.maximum(counts - 1, 0).sum()))
-    for block in _blocks(runs, records):
+    for block in blocks(runs, records, values=_BLOCK):
         own = (seen.membership[:, block] == side) & known[:, None]
         freedom -= (own & (counts[block] > 1)).sum(1)
         for view in range(views):
