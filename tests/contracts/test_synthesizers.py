@@ -7,11 +7,18 @@ from limbeck import recipe, registry
 
 # Options that make a method quick on tiny data; the behaviour under test does not depend on them.
 _POOL = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "pairs": 2}
+_GRADIENTS = {"ipc": 2, "network": "convnet2", "width": 4, "networks": 2, "outer": 2}
+_STUDENTS = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 3, "student_steps": 2}
 QUICK = {
     "dm": _POOL,
     "dm-ridge": _POOL,
     "ncfm": {**_POOL, "frequencies": 16},
+    "mtt": {**_STUDENTS, "batch": 4, "expert_count": 1, "latest_start": 1},
+    "dc": _GRADIENTS,
+    "dsa": _GRADIENTS,
     "kip": {"ipc": 2, "steps": 4, "batch": 16, "learn_labels": True},
+    "rfad": {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "batch": 16},
+    "frepo": {"ipc": 2, "width": 4, "steps": 4, "batch": 16, "pool": 2, "oldest": 2},
 }
 NAMES = list(registry.methods("synthesizer"))
 
