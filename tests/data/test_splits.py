@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.data.splits import stratified_sample, stratified_split
+from limbeck.data.splits import sample_per_class, stratified_sample, stratified_split
 from limbeck.errors import OptionError
 
 label_lists = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(torch.tensor)
@@ -71,3 +71,17 @@ def test_shares_that_leave_nothing_are_refused(share):
 def test_a_limit_below_the_classes_is_refused():
     with pytest.raises(OptionError, match=r"limit is 2, .* 3 classes"):
         stratified_sample(torch.tensor([0, 1, 2, 2]), 2, 0)
+
+
+def test_sample_per_class_takes_the_quota_and_refuses_more() -> None:
+    labels = torch.arange(60) % 4
+    quota = torch.tensor([3, 0, 15, 1])
+    chosen = sample_per_class(labels, quota, seed=0)
+    assert torch.equal(torch.bincount(labels[chosen], minlength=4), quota)
+    assert torch.equal(chosen, chosen.unique()), "each record once, in order"
+    assert torch.equal(chosen, sample_per_class(labels, quota, seed=0))
+    assert not torch.equal(chosen, sample_per_class(labels, quota, seed=1))
+    with pytest.raises(OptionError, match="class 3 has 15 of the 60 records, fewer than the 16"):
+        sample_per_class(labels, torch.tensor([1, 1, 1, 16]), seed=0)
+    with pytest.raises(OptionError, match="class 4 has 0"):
+        sample_per_class(labels, torch.tensor([1, 1, 1, 1, 1]), seed=0)

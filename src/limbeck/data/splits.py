@@ -61,6 +61,24 @@ def stratified_sample(
     return _pick(labels, quota, seed, "limit").nonzero()[:, 0]
 
 
+def sample_per_class(
+    labels: Int64[Tensor, " n"], quota: Int64[Tensor, " k"], seed: int
+) -> Int64[Tensor, " chosen"]:
+    """Indices, in ascending order, of ``quota[c]`` random records of each class c.
+
+    OptionError when a class has fewer.
+    """
+    counts = torch.bincount(labels, minlength=len(quota))
+    short = (counts < quota).nonzero()[:, 0]
+    if len(short):
+        label = int(short[0])
+        raise OptionError(
+            f"class {label} has {int(counts[label])} of the {len(labels)} records, fewer than the "
+            f"{int(quota[label])} asked for; give more records"
+        )
+    return _pick(labels, quota, seed, "sample").nonzero()[:, 0]
+
+
 def _apportion(total: int, weights: Int64[Tensor, " k"]) -> Int64[Tensor, " k"]:
     """Whole numbers that sum to ``total``, proportional to ``weights`` by largest remainder."""
     if total == 0:

@@ -1,6 +1,7 @@
 """Trainers: dataset in, classifier out; synthetic sets are evaluated by training on them."""
 
 from limbeck.train.base import Classifier, Trainer, TrainingSet, targets
+from limbeck.train.comparison import Utility, utility
 from limbeck.train.evaluate import evaluate
 from limbeck.train.kernel_ridge import KernelRidge, KernelRidgeClassifier
 from limbeck.train.standard import RECIPES, Recipe, Standard, StandardClassifier
@@ -15,6 +16,8 @@ __all__ = [
     "StandardClassifier",
     "Trainer",
     "TrainingSet",
+    "Utility",
     "evaluate",
     "targets",
+    "utility",
 ]

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -34,6 +35,8 @@ class Trainer(ABC):
     """Dataset in, classifier out. Subclasses are frozen option dataclasses."""
 
     method_name: str
+    most_records: ClassVar[int | None] = None
+    """Records that it can be trained on at most; None: any number."""
 
     @property
     def title(self) -> str:

@@ -1,8 +1,9 @@
 """What a synthetic set is worth: test accuracy of fresh networks trained on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -17,20 +18,30 @@ from limbeck.workers import one_thread, pool
 
 
 @dataclass(frozen=True)
-class _Test:
-    """A test set as NumPy arrays, which worker processes share instead of copying."""
+class Training:
+    """One classifier to train: how, on what, from which seed."""
+
+    trainer: Trainer
+    data: TrainingSet
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A dataset as NumPy arrays, which worker processes share instead of copying."""
 
     inputs: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+    mirror: bool
 
     @classmethod
-    def of(cls, data: LabeledDataset) -> "_Test":
-        return cls(data.inputs.cpu().numpy(), data.labels.cpu().numpy(), data.classes)
+    def of(cls, data: LabeledDataset) -> "_Shared":
+        return cls(data.inputs.cpu().numpy(), data.labels.cpu().numpy(), data.classes, data.mirror)
 
     def dataset(self) -> LabeledDataset:
         inputs, labels = (torch.from_numpy(np.array(a)) for a in (self.inputs, self.labels))
-        return LabeledDataset(inputs, labels, self.classes, name="test")
+        return LabeledDataset(inputs, labels, self.classes, mirror=self.mirror, name="shared")
 
 
 def evaluate(
@@ -60,44 +71,84 @@ def evaluate(
     if not sets or networks < 1:
         raise OptionError(f"nothing to evaluate: {len(sets)} sets, {networks} networks")
     for data in sets:
-        if data.shape != test.shape or data.classes != test.classes:
-            raise DatasetError(
-                f"{data.name} ({len(data.classes)} classes, records {data.shape}) does not match "
-                f"{test.name} ({len(test.classes)} classes, records {test.shape}); evaluate on "
-                "the test part of the data it was made from"
-            )
-    chosen = trainer or build("standard", {"network": network, "recipe": recipe}, "trainer")
+        require_match(data, test)
+    chosen = trainer or standard(network, recipe)
     chosen.resolve(test.shape)
-    trials = [(i, k) for i in range(len(sets)) for k in range(networks)]
-    seeds = {trial: coins.derive(seed, "evaluate", *trial) for trial in trials}
-    accuracies: dict[tuple[int, int], float] = {}
+    planned = trainings(chosen, sets, networks, seed)
+    found = accuracies(planned, test, device=device, workers=workers, progress=progress)
+    return Estimate.of_mean(found)
 
-    def finished(trial: tuple[int, int], accuracy: float) -> None:
-        accuracies[trial] = accuracy
+
+def standard(network: str, recipe: str) -> Trainer:
+    """The trainer ``Standard`` with this network and recipe; OptionError where there is none."""
+    made: Trainer = build("standard", {"network": network, "recipe": recipe}, "trainer")
+    return made
+
+
+def trainings(
+    trainer: Trainer, sets: Sequence[TrainingSet], repeats: int, seed: int
+) -> list[Training]:
+    """``repeats`` trainings on each set, from seeds that set and repeat determine."""
+    return [
+        Training(trainer, data, coins.derive(seed, "evaluate", i, k))
+        for i, data in enumerate(sets)
+        for k in range(repeats)
+    ]
+
+
+def require_match(data: TrainingSet, test: LabeledDataset) -> None:
+    """DatasetError unless a network trained on ``data`` can be tested on ``test``."""
+    if data.shape != test.shape or data.classes != test.classes:
+        raise DatasetError(
+            f"{data.name} ({len(data.classes)} classes, records {data.shape}) does not match "
+            f"{test.name} ({len(test.classes)} classes, records {test.shape}); evaluate on "
+            "the test part of the data it was made from"
+        )
+
+
+def accuracies(
+    planned: Sequence[Training],
+    test: LabeledDataset,
+    *,
+    device: str = "cpu",
+    workers: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> list[float]:
+    """Test accuracy of each training, in their order, whatever the number of workers."""
+    found: dict[int, float] = {}
+    for i, accuracy in _run(planned, test, device, workers):
+        found[i] = accuracy
         if progress:
-            progress(len(accuracies) / len(trials))
+            progress(len(found) / len(planned))
+    return [found[i] for i in range(len(planned))]
 
-    if workers == 1 or device != "cpu":
-        with one_thread():
-            classifiers = chosen.fit_many(
-                [sets[i] for i, _ in trials], [seeds[t] for t in trials], device=device
-            )
-            for trial, classifier in zip(trials, classifiers, strict=True):
-                finished(trial, classifier.accuracy(test))
-    else:
-        work = partial(_train_one, chosen, sets, seeds, _Test.of(test))
+
+def _run(
+    planned: Sequence[Training], test: LabeledDataset, device: str, workers: int
+) -> Iterator[tuple[int, float]]:
+    if workers > 1 and device == "cpu":
+        items = [(i, t.trainer, _shared(t.data), t.seed) for i, t in enumerate(planned)]
         with pool(workers) as run:
-            for trial, accuracy in run(work, trials):
-                finished(trial, accuracy)
-    return Estimate.of_mean([accuracies[trial] for trial in trials])
+            yield from run(partial(_train_one, _Shared.of(test)), items)
+        return
+    # In one call where the trainer stays the same: it may train many networks together.
+    for trainer, alike in groupby(enumerate(planned), key=lambda pair: pair[1].trainer):
+        places, waiting = zip(*alike, strict=True)
+        with one_thread():
+            classifiers = trainer.fit_many(
+                [t.data for t in waiting], [t.seed for t in waiting], device=device
+            )
+            for i, classifier in zip(places, classifiers, strict=True):
+                yield i, classifier.accuracy(test)
+
+
+def _shared(data: TrainingSet) -> "TrainingSet | _Shared":
+    return _Shared.of(data) if isinstance(data, LabeledDataset) else data
 
 
 def _train_one(
-    trainer: Trainer,
-    sets: Sequence[TrainingSet],
-    seeds: dict[tuple[int, int], int],
-    test: _Test,
-    trial: tuple[int, int],
-) -> tuple[tuple[int, int], float]:
-    classifier = trainer.fit(sets[trial[0]], seed=seeds[trial])
-    return trial, classifier.accuracy(test.dataset())
+    test: _Shared, item: "tuple[int, Trainer, TrainingSet | _Shared, int]"
+) -> tuple[int, float]:
+    i, trainer, given, seed = item
+    data = given.dataset() if isinstance(given, _Shared) else given
+    return i, trainer.fit(data, seed=seed).accuracy(test.dataset())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -68,6 +68,8 @@ class KernelRidge(Trainer):
     Labels are one-hot or a synthetic set's own soft labels. Deterministic: the seed has no effect.
     Serves at most 20,000 records, of any shape (OptionError beyond): memory grows with n squared.
     """
+
+    most_records: ClassVar[int | None] = MAX_RECORDS
 
     depth: Annotated[int, Field(ge=1, le=4)] = 2
     ridge: Annotated[float, Field(gt=0)] = 1e-4

@@ -39,13 +39,18 @@ def require_images(shape: tuple[int, ...], what: str, at_least: int = 1) -> None
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw weights as PyTorch does by default: uniform within 1/sqrt(fan-in)."""
+def initialise(network: nn.Module, generator: torch.Generator, *, variance: float = 1 / 3) -> None:
+    """Draw weights uniformly: of ``variance`` / fan-in, by default PyTorch's own 1 / (3 fan-in).
+
+    Biases are uniform within 1/sqrt(fan-in), as PyTorch's; norms start as the identity.
+    """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            bound = 1 / math.sqrt(module.weight[0].numel())
+            fan_in = module.weight[0].numel()
+            bound = math.sqrt(3 * variance / fan_in)
             module.weight.uniform_(-bound, bound, generator=generator)
             if module.bias is not None:
+                bound = 1 / math.sqrt(fan_in)
                 module.bias.uniform_(-bound, bound, generator=generator)
         elif isinstance(module, nn.GroupNorm):
             module.weight.fill_(1)
