@@ -36,7 +36,11 @@ def condense(
         int | None, typer.Option(min=1, help="Synthetic records per class, where it applies.")
     ] = None,
     init: Annotated[
-        str | None, typer.Option(help="What the synthetic records start from: noise, real ...")
+        str | None,
+        typer.Option(
+            metavar="NAME[:VALUE]",
+            help="What the records start from: noise, kaleidoscope:3 ...; see `limbeck methods`.",
+        ),
     ] = None,
     options: Annotated[
         list[str] | None,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from limbeck.data.dataset import LabeledDataset
-from limbeck.data.sources.base import Parts, Request, Source, SourceStatus
+from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.celeba import CelebA
 from limbeck.data.sources.cifar10 import Cifar10
 from limbeck.data.sources.columns import HuggingFace, Parquet
@@ -15,7 +15,7 @@ from limbeck.data.sources.tables import CsvTable
 from limbeck.data.splits import stratified_sample, stratified_split
 from limbeck.errors import DatasetError
 
-__all__ = ["SOURCES", "Request", "Source", "SourceStatus", "available", "load", "read"]
+__all__ = ["SOURCES", "Request", "Source", "SourceStatus", "available", "listed", "load", "read"]
 
 # A path goes to the first source that claims it; any folder may be a folder of images, so last.
 SOURCES: tuple[Source, ...] = (
@@ -115,6 +115,17 @@ def read(
     if parts.test is None and _named(spec) is not None:
         index = stratified_split(chosen.labels, test_share, seed, chosen.groups)[1]
     return chosen.take(index, f"{name} (test)", parts.mirror if mirror is None else mirror)
+
+
+def listed(
+    spec: str | Path, *, size: int | None = None, channels: int | None = None
+) -> tuple[str, Records]:
+    """What to call the data, and their records (the training part), read only where chosen.
+
+    Options and errors are those of ``load``.
+    """
+    name, parts = _parts(spec, Request(size=size, channels=channels))
+    return name, parts.private
 
 
 def available(root: str | Path | None = None) -> list[SourceStatus]:

@@ -1,6 +1,7 @@
 """What every condenser shares: how many images, what they start from, what is released."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -59,7 +60,7 @@ class Condenser(Synthesizer):
         """DatasetError or OptionError where the data, its size or shape cannot be served."""
         self.require_records(private)
         formation.check(private.shape, self.formation)
-        self.start.check(Form.of(private))
+        self.start.check(Form.of(private), self.per_class)
 
     def initial(
         self,
@@ -111,10 +112,14 @@ class Condenser(Synthesizer):
         *,
         soft_labels: Float[Tensor, "images classes"] | None = None,
     ) -> SyntheticDataset:
-        """The release of these slots: decoded images with their labels and card."""
+        """The release of these slots: decoded images with their labels and card.
+
+        A guarantee that the initialisation rests on is kept under "initialisation" in the card:
+        it is not the whole release's.
+        """
         images = self.decode(slots.detach()).cpu()
         soft = None if soft_labels is None else soft_labels.detach().cpu()
-        return self.release(
+        made = self.release(
             images,
             self.labels(form),
             form,
@@ -122,3 +127,8 @@ class Condenser(Synthesizer):
             formation=self.formation,
             slots_per_class=self.ipc,
         )
+        begin = self.start
+        if begin.guarantee is None:
+            return made
+        owed = {"guarantee": dict(begin.guarantee), "ledger": list(begin.ledger)}
+        return replace(made, card={**made.card, "initialisation": owed})

@@ -4,6 +4,7 @@ An initialisation is written as its name, and its one option after a colon: ``no
 ``kaleidoscope:3``, ``public:photos/``. ``parse`` makes it of that text.
 """
 
+import contextlib
 import dataclasses
 import json
 
@@ -21,18 +22,17 @@ def parse(text: str) -> Initialisation:
     OptionError lists the names there are, or says what the value must be.
     """
     name, colon, value = text.partition(":")
-    cls = registry.load(name, "initialisation")
-    fields = [field.name for field in dataclasses.fields(cls)]
-    if not colon:
+    fields = dataclasses.fields(registry.load(name, "initialisation"))
+    if not colon and all(field.default is not dataclasses.MISSING for field in fields):
         return _made(name, {})
     if not fields or not value:
-        example = f"{name}:{fields[0].upper()}" if fields else name
+        example = f"{name}:{fields[0].name.upper()}" if fields else name
         raise OptionError(f"init {text!r}: write {example}")
-    try:
-        known = json.loads(value)
-    except json.JSONDecodeError:
-        known = value
-    return _made(name, {fields[0]: known})
+    known: object = value
+    if fields[0].type is not str:  # a folder may be called 2024
+        with contextlib.suppress(json.JSONDecodeError):
+            known = json.loads(value)
+    return _made(name, {fields[0].name: known})
 
 
 def _made(name: str, values: dict[str, object]) -> Initialisation:

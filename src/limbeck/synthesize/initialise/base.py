@@ -1,6 +1,8 @@
 """What every initialisation offers: images to start from, and what they read to make them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -26,13 +28,27 @@ class Initialisation(ABC):
         """Private records of each class without which ``per_class`` images cannot be made."""
         return 0
 
-    def check(self, form: Form) -> None:
-        """OptionError or DatasetError where it cannot serve data of this form."""
+    @property
+    def guarantee(self) -> Mapping[str, Any] | None:
+        """The guarantee of the private release that it starts from, as that release's card has it.
+
+        None where it starts from none. It holds for that release's own private data, and adds to
+        whatever else is spent on them.
+        """
+        return None
+
+    @property
+    def ledger(self) -> Sequence[Any]:
+        """The noisy events that ``guarantee`` rests on, as that release's card lists them."""
+        return ()
+
+    def check(self, form: Form, per_class: int) -> None:
+        """LimbeckError where it cannot make ``per_class`` images for each class of this form."""
         return
 
 
 class DataFree(Initialisation):
-    """An initialisation that private data has no part in."""
+    """An initialisation that reads nothing of the private data."""
 
     @abstractmethod
     def draw(self, form: Form, per_class: int, seed: int) -> Float[Tensor, "images ..."]:

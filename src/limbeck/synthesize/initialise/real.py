@@ -6,10 +6,10 @@ from torch import Tensor
 
 from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
-from limbeck.errors import DatasetError
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.initialise.base import FromRecords
+from limbeck.synthesize.initialise.members import by_class
 
 
 @register(
@@ -38,13 +38,8 @@ def pick(
     Raises DatasetError when a class has fewer members.
     """
     chosen = []
-    for label, name in enumerate(private.classes):
-        candidates = ((private.labels == label) & member).nonzero()[:, 0]
-        if len(candidates) < per_class:
-            raise DatasetError(
-                f"{private.name}: class {name!r} has {len(candidates)} records, fewer than the "
-                f"{per_class} per class that the images start from; lower ipc"
-            )
-        order = torch.randperm(len(candidates), generator=coins.generator(seed, "pick", label))
-        chosen.append(candidates[order[:per_class]])
+    remedy = "per class that the images start from; lower ipc"
+    for label, own in enumerate(by_class(private, member, per_class, remedy)):
+        order = torch.randperm(len(own), generator=coins.generator(seed, "pick", label))
+        chosen.append(own[order[:per_class]])
     return torch.cat(chosen)
