@@ -20,6 +20,15 @@ def positive_control_shift(epsilon: float, delta: float) -> float:
     return float(optimize.brentq(lambda mu: delta_of(mu, epsilon) - delta, 1e-6, 100.0, xtol=1e-12))
 
 
+def epsilon_of(shift: float, delta: float) -> float:
+    """The smallest epsilon at which the Gaussian mechanism of this shift is (epsilon, delta)-DP."""
+    if shift <= 0 or delta_of(shift, 0.0) <= delta:
+        return 0.0
+    # At this epsilon the first term of delta alone is below delta.
+    enough = shift * (shift / 2 - float(special.ndtri(delta)))
+    return float(optimize.brentq(lambda e: delta_of(shift, e) - delta, 0.0, enough, xtol=1e-12))
+
+
 def best_auc(shift: float) -> float:
     """AUC of the most powerful test between N(0, 1) and N(shift, 1): Phi(shift / sqrt 2)."""
     return float(special.ndtr(shift / np.sqrt(2)))
