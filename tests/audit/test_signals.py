@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.audit.signals import margins, observe
+from limbeck.audit.signals import margins, modified_entropy, observe
 from limbeck.audit.views import View, choose
 from limbeck.train.base import Classifier
 
@@ -33,14 +33,37 @@ def test_margins_stay_finite_where_probabilities_round_to_one():
     assert margin.item() == pytest.approx(400)
 
 
+def test_modified_entropy_against_its_definition():
+    logits, labels = 3 * torch.randn(30, 5), torch.arange(30) % 5
+    for row, label, found in zip(
+        torch.softmax(logits.double(), 1), labels, modified_entropy(logits, labels), strict=True
+    ):
+        own = row[label]
+        expected = -(1 - own) * torch.log(own)
+        for i, p in enumerate(row):
+            if i != label:
+                expected -= p * torch.log(1 - p)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_modified_entropy_is_finite_where_probabilities_round_to_one():
+    logits = torch.tensor([[400.0, 0.0, 0.0]]).expand(2, 3)
+    right, wrong = modified_entropy(logits, torch.tensor([0, 1]))
+    assert 0 <= right < 1e-100
+    # -log p_1 = 400, and -log(1 - p_0) = 400 - log 2.
+    assert wrong.item() == pytest.approx(800 - np.log(2), rel=1e-9)
+
+
 def test_signals_are_ordered_views_kinds_records():
     inputs = torch.rand(5, 1, 3, 3)
     labels = torch.tensor([0, 1, 2, 0, 1])
     views = (View(), View(flip=True))
     found = observe(Pixels(), inputs, labels, views)
-    assert found.shape == (2, 2, 5) and found.dtype == np.float32
+    assert found.shape == (2, 3, 5) and found.dtype == np.float32
     mirrored = margins(inputs.flip(-1).flatten(1)[:, :3], labels)
-    assert np.allclose(found[1], mirrored.numpy(), atol=1e-6)
+    assert np.allclose(found[1, :2], mirrored.numpy(), atol=1e-6)
+    entropy = modified_entropy(inputs.flip(-1).flatten(1)[:, :3], labels)
+    assert np.allclose(found[1, 2], -entropy.numpy(), atol=1e-6)
 
 
 def test_a_shift_moves_and_fills_with_zero():

@@ -10,12 +10,13 @@ from jaxtyping import Bool, Float
 
 from limbeck.errors import OptionError
 
-Signal = Literal["margin", "hinge"]
-SIGNALS: tuple[Signal, ...] = ("margin", "hinge")
+Signal = Literal["margin", "hinge", "entropy"]
+SIGNALS: tuple[Signal, ...] = ("margin", "hinge", "entropy")
 """The kinds of signal, in the order in which a store holds them.
 
 margin is z_y - logsumexp of the other logits, so the cross-entropy loss is softplus(-margin);
-hinge is z_y minus the largest other logit.
+hinge is z_y minus the largest other logit; entropy is minus the modified prediction entropy, see
+signals.modified_entropy. All are higher where the model is surer of the label.
 """
 
 
@@ -99,12 +100,25 @@ class MembershipAttack(ABC):
     """
 
     method_name: str
-    reads: ClassVar[tuple[Signal, ...]] = SIGNALS
+    reads: ClassVar[tuple[Signal, ...]] = ("margin", "hinge")
 
     @property
     def title(self) -> str:
         """The name under which the evidence lists these options."""
         return self.method_name
+
+    @property
+    def finds_direction(self) -> bool:
+        """Whether members may also have the *lower* signals: the references show which.
+
+        Only such an attack is of use under a label that the run was not given, as a mislabelled
+        canary's true label: to learn a wrong label lowers the signal, to copy the image raises it.
+        """
+        return False
+
+    def applies(self, observed: Observed) -> bool:
+        """Whether everything is there that these options read beside the signals."""
+        return True
 
     @abstractmethod
     def score(self, observed: Observed) -> Float[np.ndarray, "runs records"]:

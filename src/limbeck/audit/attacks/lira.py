@@ -180,6 +180,10 @@ class LiRA(MembershipAttack):
         forced = "" if self.variance == "auto" else f"-{self.variance}"
         return ("lira" if self.online else "lira-offline") + forced
 
+    @property
+    def finds_direction(self) -> bool:
+        return self.online
+
     def score(self, observed: Observed) -> Float[np.ndarray, "runs records"]:
         return lira(
             observed.signals,

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from limbeck.audit.attacks.base import MembershipAttack, Observed, Signal
+from limbeck.audit.attacks.per_class import class_ranks
 from limbeck.recipe import options
 from limbeck.registry import register
 
@@ -33,9 +34,22 @@ def loss_threshold(
 )
 @options
 class LossThreshold(MembershipAttack):
-    """Minus the loss, one threshold for all records; needs no reference runs."""
+    """Minus the loss.
 
+    per_class: a threshold for each class, from the non-members of the reference runs; otherwise
+        one for all records, which needs no reference runs.
+    """
+
+    per_class: bool = False
     reads: ClassVar[tuple[Signal, ...]] = ("margin",)
 
+    @property
+    def title(self) -> str:
+        return f"{self.method_name}-per-class" if self.per_class else self.method_name
+
+    def applies(self, observed: Observed) -> bool:
+        return observed.labels is not None or not self.per_class
+
     def score(self, observed: Observed) -> Float[np.ndarray, "runs records"]:
-        return loss_threshold(observed.signals)
+        scores = loss_threshold(observed.signals)
+        return class_ranks(scores, observed) if self.per_class else scores

@@ -136,6 +136,9 @@ class RMIA(MembershipAttack):
     def title(self) -> str:
         return "rmia" if self.online else "rmia-offline"
 
+    def applies(self, observed: Observed) -> bool:
+        return observed.population is not None
+
     def score(self, observed: Observed) -> Float[np.ndarray, "runs records"]:
         if observed.population is None:
             raise OptionError(
