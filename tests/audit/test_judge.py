@@ -11,7 +11,8 @@ from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.gate import gate
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.inference.gaussian import positive_control_shift
-from limbeck.audit.inference.judge import Shadows, exactly_balanced, judge
+from limbeck.audit.inference.judge import exactly_balanced, judge
+from limbeck.audit.inference.shadows import Shadows
 from limbeck.audit.inference.verdict import attack_title, verdict
 from limbeck.errors import OptionError
 from limbeck.types import Estimate, Event, Guarantee
@@ -102,8 +103,53 @@ def test_a_leak_is_found_on_the_canaries_alone(leaky):
 
 def test_every_attack_signal_and_group_is_listed_once(quiet):
     listed = [(a.name, a.signal, a.group) for a in quiet.attacks]
-    assert len(listed) == len(set(listed)) == 10
+    assert len(listed) == len(set(listed)) == 12
     assert ("loss-threshold", "hinge", "canary") not in listed
+
+
+def relabelled(shift, seed=4):
+    """Mislabelled canaries whose membership shows under their true labels alone, by ``shift``."""
+    plain = shadows(0.0, seed=seed)
+    canary = plain.groups == "canary"
+    members = plain.membership[:, canary]
+    g = np.random.default_rng(seed + 1)
+    true = g.standard_normal((20, 2, 2, 120)) + shift * members[:, None, None]
+    return dataclasses.replace(
+        plain,
+        signals=np.concatenate([plain.signals, true.astype(np.float32)], axis=3),
+        membership=np.concatenate([plain.membership, members], axis=1),
+        groups=np.append(plain.groups, np.repeat("canary-true", 120)),
+    )
+
+
+@pytest.mark.parametrize("shift", [3.0, -3.0])
+def test_a_leak_under_the_true_label_alone_is_not_passed(shift):
+    """A copied image raises the true label's signal, a learnt wrong label lowers it."""
+    subject = judged(relabelled(shift))
+    hidden = subject.attack("lira").auc
+    assert hidden.low < 0.5 < hidden.high
+    assert subject.attack("lira-true-label").auc.low > 0.9
+    assert subject.epsilon_lower.low > 1
+    assert verdict((subject,)).outcome == "leak"
+    assert "LiRA, true labels on" in verdict((subject,)).reasons[0]
+    assert gate(as_evidence(subject), (0.1, 0.01))[0] == 1
+
+
+def test_without_a_leak_the_true_labels_add_rows_and_no_alarm(quiet):
+    subject = judged(relabelled(0.0))
+    added = {a.name for a in subject.attacks} - {a.name for a in quiet.attacks}
+    # Attacks that know one direction only would be of no use there.
+    assert added == {"lira-true-label"}
+    assert verdict((subject,)).outcome == "none-found"
+
+
+def test_entropy_and_classes_are_read_where_they_are_known():
+    plain = shadows(0.0)
+    signals = np.concatenate([plain.signals, plain.signals[:, :, :1]], axis=2)
+    subject = judged(dataclasses.replace(plain, signals=signals, labels=np.arange(190) % 3))
+    rows = {(a.name, a.signal) for a in subject.attacks}
+    assert ("entropy-threshold-per-class", "entropy") in rows
+    assert not any(signal == "entropy" for name, signal in rows if name.startswith("lira"))
 
 
 def test_no_number_is_nan_but_those_that_mean_nothing(leaky):
@@ -156,6 +202,7 @@ def test_exactly_balanced_coins_get_a_warning_and_no_bound():
     g = np.random.default_rng(1)
     balanced = np.argsort(g.random((20, 190)), axis=0) < 10
     assert exactly_balanced(balanced)
+    balanced[:, 180:] = False  # the control records
     subject = judged(shadows(0.0, membership=balanced))
     assert "balanced-membership" in names(subject)
     assert math.isnan(subject.epsilon_lower.value)
@@ -281,7 +328,12 @@ def test_shadows_that_do_not_fit_are_refused_in_one_line():
         shadows(0.0, control=np.zeros((20, 2, 7), dtype=np.float32))
     with pytest.raises(OptionError, match="is a canary or ordinary"):
         shadows(0.0, groups=np.full(190, "control"))
-    with pytest.raises(OptionError, match="different coins"):
+    with pytest.raises(OptionError, match="control record is a member"):
+        shadows(0.0, membership=np.ones((20, 190), dtype=bool))
+    again = relabelled(0.0)
+    with pytest.raises(OptionError, match="120 canaries and 120 under their true labels"):
+        dataclasses.replace(again, membership=again.membership & (np.arange(310) < 300))
+    with pytest.raises(OptionError, match="the units are wrong"):
         shadows(0.0, units=np.zeros(190, dtype=int))
     with pytest.raises(OptionError, match="1 kinds"):
         shadows(0.0, signals=np.zeros((20, 2, 1, 190), dtype=np.float32))

@@ -39,7 +39,7 @@ def test_roles_are_disjoint_and_sized_as_asked():
     assert not set(made.canary) & set(made.ordinary)
     always = np.setdiff1d(np.arange(500), made.observed)
     assert made.membership[:, always].all(), "every other record is in every run"
-    assert made.groups.count("canary") == 20 and len(made.groups) == 110
+    assert made.groups.count("canary") == 20 and made.groups.count("ordinary") == 60
 
 
 def test_canaries_are_at_most_five_percent():
@@ -86,6 +86,24 @@ def test_twins_share_their_coin():
     twins = made.membership[:40, made.canary]
     assert (twins[:, 0::2] == twins[:, 1::2]).all()
     assert len(np.unique(made.units[:20])) == 10
+
+
+def test_mislabelled_canaries_are_also_asked_under_their_true_labels():
+    made = make()
+    queries, groups = made.queries, np.array(made.groups)
+    assert len(queries) == len(groups) == 20 + 60 + 30 + 20
+    again, first = np.flatnonzero(groups == "canary-true"), np.flatnonzero(groups == "canary")
+    assert (queries.inputs[again] == queries.inputs[first]).all()
+    assert (queries.labels[again] == data().labels[made.canary]).all()
+    assert (queries.labels[again] != queries.labels[first]).all()
+    assert (queries.labels[: len(made.observed)] == made.data.labels[made.observed]).all()
+    assert (queries.inputs[groups == "control"] == made.control.inputs).all()
+
+
+def test_canaries_with_no_other_label_are_asked_once():
+    made = make(kind="out-of-distribution")
+    assert len(made.queries) == len(made.groups) == 20 + 60 + 30
+    assert "canary-true" in make(kind="duplicates").groups
 
 
 def test_halves_split_the_runs():

@@ -72,7 +72,7 @@ def _pipeline(
         run += factor * _timed(lambda: trainer.fit(training, seed=0, device=device))
         few = test.select(range(min(_QUERIED, len(test))))
         asking = _timed(lambda: observe(classifier, few.inputs, few.labels, plan.views))
-        run += asking * (len(plan.observed) + len(plan.control)) / len(few)
+        run += asking * len(plan.groups) / len(few)
     return Estimated(reading, run, rows)
 
 

@@ -75,7 +75,7 @@ class Attack(Value):
     """One attack against one group of records; p_value is one-sided, of an AUC of 0.5."""
 
     name: str
-    signal: Literal["margin", "hinge"]
+    signal: Literal["margin", "hinge", "entropy"]
     group: Literal["canary", "ordinary", "control"]
     auc: Estimate
     balanced_accuracy: Estimate

@@ -16,9 +16,9 @@ from limbeck.data import canaries
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import DatasetError
 
-SCHEMA = 1
+SCHEMA = 2
 CANARY_SHARE = 0.05  # more canaries would change what the mechanism learns of everyone else
-Group = Literal["canary", "ordinary", "control"]
+Group = Literal["canary", "ordinary", "control", "canary-true"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,7 @@ class Plan:
     canary, ordinary: indices of the observed records with a fair coin in each run; every other
         record is in every run ("always").
     control: observed records of the test data, in no run.
+    true_labels: int64 (canaries,), the classes that the canaries' inputs really have.
     units: int64 (canaries + ordinary,), equal for records that share their coins.
     membership: bool (runs + utility runs, records). The last rows, the utility runs, hold every
         record but the canaries.
@@ -40,6 +41,7 @@ class Plan:
     canary: Int64[np.ndarray, " c"]
     ordinary: Int64[np.ndarray, " o"]
     control: LabeledDataset
+    true_labels: Int64[np.ndarray, " c"]
     units: Int64[np.ndarray, " u"]
     membership: Bool[np.ndarray, "rows records"]
     seeds: tuple[int, ...]
@@ -59,14 +61,36 @@ class Plan:
         return np.concatenate([self.canary, self.ordinary])
 
     @property
+    def mislabelled(self) -> bool:
+        """Whether any canary was given a wrong label."""
+        return bool((self.data.labels[self.canary].numpy() != self.true_labels).any())
+
+    @property
     def groups(self) -> list[Group]:
-        """The role of each stored record, in the order of the stored signals."""
+        """What each stored record is, in the order of the stored signals.
+
+        Where canaries are mislabelled they come last again, "canary-true", to be read under their
+        true labels: a mechanism that copies their images hides them under the assigned ones.
+        """
         parts: list[tuple[Group, int]] = [
             ("canary", len(self.canary)),
             ("ordinary", len(self.ordinary)),
             ("control", len(self.control)),
+            ("canary-true", len(self.canary) if self.mislabelled else 0),
         ]
         return [name for name, size in parts for _ in range(size)]
+
+    @property
+    def queries(self) -> LabeledDataset:
+        """The records that each run is asked about, in the order of ``groups``."""
+        seen = self.data.select(torch.from_numpy(self.observed))
+        inputs, labels = [seen.inputs, self.control.inputs], [seen.labels, self.control.labels]
+        if self.mislabelled:
+            inputs.append(self.data.inputs[self.canary])
+            labels.append(torch.from_numpy(self.true_labels))
+        return LabeledDataset(
+            torch.cat(inputs), torch.cat(labels), self.data.classes, name="observed records"
+        )
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values; arrays as lists where they are short, else as their hash."""
@@ -132,6 +156,7 @@ def make(
         canary=canary,
         ordinary=ordinary,
         control=test.select(torch.from_numpy(np.sort(control[: preset.control]))),
+        true_labels=planted.true_labels.numpy(),
         units=units[observed],
         membership=membership,
         seeds=tuple(coins.derive(seed, "run", row) for row in range(rows)),

@@ -21,6 +21,7 @@ from limbeck.audit.attacks.base import SIGNALS
 from limbeck.audit.evidence import Evidence, Subject
 from limbeck.audit.inference import judge
 from limbeck.audit.inference.gaussian import positive_control_shift
+from limbeck.audit.inference.shadows import TRUE_LABEL, Shadows
 from limbeck.audit.inference.verdict import verdict
 from limbeck.audit.presets import PRESETS, Name, Preset
 from limbeck.audit.store import COST, EVIDENCE, PLAN, PREVIEW, Store, as_tensors
@@ -227,18 +228,25 @@ class Session:
 
     def _judge(self, one: Audited, signals: Mapping[str, np.ndarray]) -> Subject:
         made = self.plan
+        groups = np.array(made.groups)
         # The hinge of a record's own view is positive exactly where it is classified right.
-        right = signals["signals"][:, 0, SIGNALS.index("hinge"), len(made.observed) :] > 0
-        observed = np.zeros((one.runs, len(made.groups)), dtype=bool)
-        observed[:, : len(made.observed)] = made.membership[: one.runs, made.observed]
-        owners = np.concatenate([made.units, made.units.max() + 1 + np.arange(len(made.control))])
-        shadows = judge.Shadows(
+        right = signals["signals"][:, 0, SIGNALS.index("hinge"), groups == "control"] > 0
+        coins = made.membership[: one.runs]
+        members = np.zeros((one.runs, len(groups)), dtype=bool)
+        members[:, : len(made.observed)] = coins[:, made.observed]
+        strangers = made.units.max() + 1 + np.arange(len(made.control))
+        units = [made.units, strangers]
+        if made.mislabelled:
+            members[:, groups == TRUE_LABEL] = coins[:, made.canary]
+            units.append(made.units[: len(made.canary)])
+        shadows = Shadows(
             signals=signals["signals"],
-            membership=observed,
-            groups=np.array(made.groups),
+            membership=members,
+            groups=groups,
             halves=made.halves[: one.runs],
             control=signals["control"],
-            units=owners,
+            units=np.concatenate(units),
+            labels=made.queries.labels.numpy(),
         )
         return judge.judge(
             shadows,

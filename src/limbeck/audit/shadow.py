@@ -92,17 +92,10 @@ class Job:
         device: str,
     ) -> "Job":
         """The job of auditing ``mechanism`` under ``plan``."""
-        seen = plan.data.select(torch.from_numpy(plan.observed))
-        observed = LabeledDataset(
-            torch.cat([seen.inputs, plan.control.inputs]),
-            torch.cat([seen.labels, plan.control.labels]),
-            plan.data.classes,
-            name="observed records",
-        )
         return cls(
             mechanism=mechanism,
             private=Arrays.of(plan.data),
-            observed=Arrays.of(observed),
+            observed=Arrays.of(plan.queries),
             test=Arrays.of(test),
             membership=plan.membership,
             seeds=plan.seeds,

@@ -57,7 +57,7 @@ COMPANY = {
     "full-data": "all of the data, no synthesis",
 }
 
-SIGNALS = {"margin": "logit margin", "hinge": "hinge"}
+SIGNALS = {"margin": "logit margin", "hinge": "hinge", "entropy": "entropy"}
 
 _WITH_AND_WITHOUT = (
     "compares how the release treats a record with how it treats it when the record is known to "
@@ -68,6 +68,19 @@ _ATTACKS = {
         "Loss threshold",
         "calls a record a member when the classifier fits it well",
     ),
+    "entropy-threshold": (
+        "Entropy threshold",
+        "calls a record a member when the classifier is certain of its label",
+    ),
+    "rmia": (
+        "RMIA",
+        "compares how far the release raises a record's probability with how far it raises that "
+        "of records it has never seen",
+    ),
+    "rmia-offline": (
+        "RMIA, offline",
+        "the same, without any run that held the record",
+    ),
     "lira": ("LiRA", _WITH_AND_WITHOUT),
     "lira-offline": (
         "LiRA, offline",
@@ -75,7 +88,12 @@ _ATTACKS = {
         "to be out",
     ),
 }
-_VARIANTS = {"-pooled": ", pooled variance", "-per-record": ", a variance for each record"}
+_TRUE_LABEL = "-true-label"
+_VARIANTS = {
+    "-per-class": ", a threshold for each class",
+    "-pooled": ", pooled variance",
+    "-per-record": ", a variance for each record",
+}
 
 
 def attack(name: str) -> str:
@@ -94,7 +112,9 @@ def attack_note(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
+    base = name.removesuffix(_TRUE_LABEL)
+    under = "" if base == name else ", under the true labels"
     for suffix, said in _VARIANTS.items():
-        if name.endswith(suffix):
-            return name.removesuffix(suffix), said
-    return name, ""
+        if base.endswith(suffix):
+            return base.removesuffix(suffix), said + under
+    return base, under

@@ -1,6 +1,7 @@
 """What the audit asks of itself: to see nothing where nothing is, and to see what is there."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -39,7 +40,7 @@ def null_test(
         flips = numpy_generator(seed, "null-test", repeat)
         coins = flips.random((len(observed.membership), clusters.count)) < 0.5
         membership = coins[:, clusters.units]
-        scores = attack.score(Observed(observed.signals, membership, observed.reference_runs))
+        scores = attack.score(replace(observed, membership=membership))
         single, _ = auc(Trials(scores, membership, clusters))
         values.append(single.value)
         misses += not single.low <= 0.5 <= single.high

@@ -9,7 +9,7 @@ any loss and whatever the dependence within a run.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -110,7 +110,7 @@ def epsilon_lower_bound(
     coins = _by_unit(inside.astype(float), clusters) > 0.5
     chosen = choose_guessing(candidates, halves, clusters, delta=delta, level=level)
     attack, observed = candidates[chosen.candidate]
-    judged = attack.score(Observed(observed.signals, observed.membership, ~halves))[halves]
+    judged = attack.score(replace(observed, reference_runs=~halves))[halves]
     ranked = _ranked_coins(_by_unit(judged, clusters), coins[halves])
     top, bottom = chosen.counts(len(ranked))
     right = int(ranked[:top].sum() + (~ranked[len(ranked) - bottom :]).sum())
@@ -132,7 +132,7 @@ def choose_guessing(
     options: list[tuple[float, Guessing, int, int]] = []
     for index, (attack, observed) in enumerate(candidates):
         inside = observed.membership[known]
-        scores = attack.score(Observed(observed.signals[known], inside))
+        scores = attack.score(observed.of_runs(known))
         ranked = _ranked_coins(
             _by_unit(scores, clusters), _by_unit(inside.astype(float), clusters) > 0.5
         )

@@ -2,103 +2,35 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
 
 from limbeck.audit import evidence
-from limbeck.audit.attacks.base import SIGNALS, MembershipAttack, Observed, Signal
+from limbeck.audit.attacks.base import MembershipAttack, Observed, Signal
+from limbeck.audit.attacks.entropy_threshold import EntropyThreshold
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.attacks.loss_threshold import LossThreshold
+from limbeck.audit.attacks.rmia import RMIA
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.checks import detectable_tpr, null_test, positive_control
 from limbeck.audit.inference.epsilon import epsilon_lower_bound
 from limbeck.audit.inference.flags import Circumstances, raise_flags
 from limbeck.audit.inference.intervals import Clusters
-from limbeck.errors import OptionError
+from limbeck.audit.inference.shadows import GROUPS, Group, Shadows
 from limbeck.types import Estimate, Guarantee
 
-Group = Literal["canary", "ordinary"]
-GROUPS: tuple[Group, ...] = ("canary", "ordinary")
-ATTACKS: tuple[MembershipAttack, ...] = (LossThreshold(), LiRA(), LiRA(online=False))
+ATTACKS: tuple[MembershipAttack, ...] = (
+    LossThreshold(),
+    EntropyThreshold(per_class=True),
+    LiRA(),
+    LiRA(online=False),
+    RMIA(),
+)
 
 CONTRADICTED = 0.999
 """Confidence at which a bound above the claimed epsilon is called a contradiction."""
-
-
-@dataclass(frozen=True)
-class Shadows:
-    """All that the shadow runs left for the judge.
-
-    signals: float32 (runs, views, kinds, records), kinds in the order of ``SIGNALS``.
-    membership: bool (runs, records), True where the record was in the run's private set: fair
-        coins, independent between runs and between units.
-    groups: "canary", "ordinary" or "control" per record; other words and control are not attacked.
-    halves: bool (runs,), True for half B of the runs, the one that the bound judges.
-    control: float32 (runs, views, attacked), the positive control's signals of the attacked
-        records (canaries, or ordinary records where there are no canaries), in their order.
-    units: integers (records,), equal for records that share their coins; None: none do.
-    """
-
-    signals: np.ndarray
-    membership: np.ndarray
-    groups: np.ndarray
-    halves: np.ndarray
-    control: np.ndarray
-    units: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        runs, _, kinds, records = self.signals.shape
-        wanted = {
-            "membership": (runs, records),
-            "groups": (records,),
-            "halves": (runs,),
-            "units": (records,),
-        }
-        for name, shape in wanted.items():
-            value = getattr(self, name)
-            if value is not None and value.shape != shape:
-                raise OptionError(
-                    f"{name} has shape {value.shape}; signals of shape {self.signals.shape} "
-                    f"need {shape}"
-                )
-        if kinds != len(SIGNALS):
-            raise OptionError(
-                f"signals of shape {self.signals.shape} hold {kinds} kinds, not "
-                f"{', '.join(SIGNALS)}"
-            )
-        if not any((self.groups == group).any() for group in GROUPS):
-            raise OptionError(f"none of the {records} records is a canary or ordinary: plan some")
-        attacked = int((self.groups == self.attacked).sum())
-        if self.control.shape[::2] != (runs, attacked):
-            raise OptionError(
-                f"control has shape {self.control.shape}; {runs} runs and {attacked} "
-                f"{self.attacked} records need ({runs}, views, {attacked})"
-            )
-        if self.units is not None:
-            _, first, unit = np.unique(self.units, return_index=True, return_inverse=True)
-            if (self.membership != self.membership[:, first[unit.reshape(-1)]]).any():
-                raise OptionError("records of one unit have different coins: the units are wrong")
-
-    @property
-    def attacked(self) -> Group:
-        """The group that the bound and the checks rest on."""
-        return "canary" if (self.groups == "canary").any() else "ordinary"
-
-    def observed(self, group: Group, signal: Signal) -> Observed:
-        """What the attacks read of one group."""
-        records = np.flatnonzero(self.groups == group)
-        kind = SIGNALS.index(signal)
-        return Observed(self.signals[:, :, kind][:, :, records], self.membership[:, records])
-
-    def clusters(self, group: Group) -> Clusters:
-        """The units of one group."""
-        records = np.flatnonzero(self.groups == group)
-        if self.units is None:
-            return Clusters.separate(len(records))
-        return Clusters.of(self.units[records])
 
 
 def judge(
@@ -127,21 +59,13 @@ def judge(
     for group in GROUPS:
         if (shadows.groups == group).any():
             clusters = shadows.clusters(group)
-            for signal in SIGNALS:
-                seen = shadows.observed(group, signal)
-                found += [
-                    _judge_attack(attack, signal, group, seen, clusters)
-                    for attack in attacks
-                    if signal in attack.reads
-                ]
+            found += [
+                _judge_attack(*reading, group, clusters)
+                for reading in shadows.readings(group, attacks)
+            ]
     group = shadows.attacked
     clusters = shadows.clusters(group)
-    candidates = [
-        (attack, shadows.observed(group, signal))
-        for signal in SIGNALS
-        for attack in attacks
-        if signal in attack.reads
-    ]
+    candidates = [(attack, seen) for _, _, attack, seen in shadows.readings(group, attacks)]
     balanced = exactly_balanced(shadows.membership[:, shadows.groups == group])
     planted = Observed(shadows.control, candidates[0][1].membership)
 
@@ -203,13 +127,18 @@ def exactly_balanced(membership: Bool[np.ndarray, "runs records"]) -> bool:
 
 
 def _judge_attack(
-    attack: MembershipAttack, signal: Signal, group: Group, seen: Observed, clusters: Clusters
+    name: str,
+    signal: Signal,
+    attack: MembershipAttack,
+    seen: Observed,
+    group: Group,
+    clusters: Clusters,
 ) -> evidence.Attack:
     trials = roc.Trials(attack.score(seen), seen.membership, clusters)
     area, p_value = roc.auc(trials)
     accuracy = roc.balanced_accuracy(trials)
     return evidence.Attack(
-        name=attack.title,
+        name=name,
         signal=signal,
         group=group,
         auc=evidence.Estimate.of(area),

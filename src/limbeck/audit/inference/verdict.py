@@ -17,6 +17,11 @@ HINT = 0.05
 
 _TITLES = {
     "loss-threshold": "loss threshold",
+    "loss-threshold-per-class": "loss threshold per class",
+    "entropy-threshold": "entropy threshold",
+    "entropy-threshold-per-class": "entropy threshold per class",
+    "rmia": "RMIA",
+    "rmia-offline": "RMIA (offline)",
     "lira": "LiRA",
     "lira-offline": "LiRA (offline)",
     "lira-pooled": "LiRA (pooled variance)",
@@ -24,6 +29,8 @@ _TITLES = {
     "lira-offline-pooled": "LiRA (offline, pooled variance)",
     "lira-offline-per-record": "LiRA (offline, variance per record)",
 }
+
+_TRUE_LABEL = "-true-label"
 
 ATTACKER = (
     "an attacker who holds the release, knows the records in question, and can repeat the "
@@ -102,7 +109,9 @@ def _corrected_p_value(subject: evidence.Subject) -> float:
 
 def attack_title(attack: evidence.Attack) -> str:
     """An attack's name in a sentence; that of an attack which is not limbeck's is its own."""
-    return _TITLES.get(attack.name, attack.name)
+    name = attack.name.removesuffix(_TRUE_LABEL)
+    title = _TITLES.get(name, name)
+    return title if name == attack.name else f"{title}, true labels"
 
 
 def _strongest(subject: evidence.Subject) -> str:

@@ -1,0 +1,137 @@
+"""All that the shadow runs left behind, and what each attack reads of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from limbeck.audit.attacks.base import SIGNALS, MembershipAttack, Observed, Signal
+from limbeck.audit.inference.intervals import Clusters
+from limbeck.errors import OptionError
+
+Group = Literal["canary", "ordinary"]
+GROUPS: tuple[Group, ...] = ("canary", "ordinary")
+
+TRUE_LABEL = "canary-true"
+"""The group that holds the canaries once more, with the signals of their true labels."""
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """All that the shadow runs left for the judge.
+
+    signals: float32 (runs, views, kinds, records), kinds in the order of ``SIGNALS``; the last
+        may be missing.
+    membership: bool (runs, records), True where the record was in the run's private set: fair
+        coins, independent between runs and between units.
+    groups: "canary", "ordinary", "control" or "canary-true" per record. Control records are in no
+        run and serve as population points. "canary-true" are the canaries again, all of them and
+        in their order, with the signals of their true labels where they were given wrong ones.
+        Records of other words are not attacked.
+    halves: bool (runs,), True for half B of the runs, the one that the bound judges.
+    control: float32 (runs, views, attacked), the positive control's signals of the attacked
+        records (canaries, or ordinary records where there are no canaries), in their order.
+    units: integers (records,), equal for records that share their coins; None: none do.
+    labels: integers (records,), the classes under which the signals were read; None: unknown.
+    """
+
+    signals: np.ndarray
+    membership: np.ndarray
+    groups: np.ndarray
+    halves: np.ndarray
+    control: np.ndarray
+    units: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        runs, _, kinds, records = self.signals.shape
+        wanted = {
+            "membership": (runs, records),
+            "groups": (records,),
+            "halves": (runs,),
+            "units": (records,),
+            "labels": (records,),
+        }
+        for name, shape in wanted.items():
+            value = getattr(self, name)
+            if value is not None and value.shape != shape:
+                raise OptionError(
+                    f"{name} has shape {value.shape}; signals of shape {self.signals.shape} "
+                    f"need {shape}"
+                )
+        if not 2 <= kinds <= len(SIGNALS):
+            raise OptionError(
+                f"signals of shape {self.signals.shape} hold {kinds} kinds, not "
+                f"{', '.join(SIGNALS)}"
+            )
+        if not any((self.groups == group).any() for group in GROUPS):
+            raise OptionError(f"none of the {records} records is a canary or ordinary: plan some")
+        attacked = int((self.groups == self.attacked).sum())
+        if self.control.shape[::2] != (runs, attacked):
+            raise OptionError(
+                f"control has shape {self.control.shape}; {runs} runs and {attacked} "
+                f"{self.attacked} records need ({runs}, views, {attacked})"
+            )
+        if self.units is not None:
+            _, first, unit = np.unique(self.units, return_index=True, return_inverse=True)
+            if (self.membership != self.membership[:, first[unit.reshape(-1)]]).any():
+                raise OptionError("records of one unit have different coins: the units are wrong")
+        if self.membership[:, self.groups == "control"].any():
+            raise OptionError(
+                "a control record is a member of a run: population points must be in none of them"
+            )
+        canaries, again = (self.membership[:, self.groups == g] for g in ("canary", TRUE_LABEL))
+        if again.size and not np.array_equal(canaries, again):
+            raise OptionError(
+                f"{canaries.shape[1]} canaries and {again.shape[1]} under their true labels have "
+                "different coins: give the same ones in the same order"
+            )
+
+    @property
+    def attacked(self) -> Group:
+        """The group that the bound and the checks rest on."""
+        return "canary" if (self.groups == "canary").any() else "ordinary"
+
+    def readings(
+        self, group: Group, attacks: Sequence[MembershipAttack]
+    ) -> list[tuple[str, Signal, MembershipAttack, Observed]]:
+        """Every attack of use on one group, its name, and what it reads of which signal.
+
+        Attacks on canaries under their true labels are named after them.
+        """
+        found = []
+        for name, suffix in ((group, ""), (TRUE_LABEL, "-true-label")):
+            if suffix and (group != "canary" or not (self.groups == name).any()):
+                continue
+            for kind, signal in enumerate(SIGNALS[: self.signals.shape[2]]):
+                seen = self._observed(name, kind)
+                found += [
+                    (attack.title + suffix, signal, attack, seen)
+                    for attack in attacks
+                    if signal in attack.reads
+                    and attack.applies(seen)
+                    and (attack.finds_direction or not suffix)
+                ]
+        return found
+
+    def observed(self, group: Group, signal: Signal) -> Observed:
+        """What the attacks read of one group."""
+        return self._observed(group, SIGNALS.index(signal))
+
+    def _observed(self, group: str, kind: int) -> Observed:
+        records, control = (np.flatnonzero(self.groups == g) for g in (group, "control"))
+        signals = self.signals[:, :, kind]
+        return Observed(
+            signals[:, :, records],
+            self.membership[:, records],
+            population=signals[:, :, control] if len(control) else None,
+            labels=None if self.labels is None else self.labels[records],
+        )
+
+    def clusters(self, group: Group) -> Clusters:
+        """The units of one group."""
+        records = np.flatnonzero(self.groups == group)
+        if self.units is None:
+            return Clusters.separate(len(records))
+        return Clusters.of(self.units[records])
