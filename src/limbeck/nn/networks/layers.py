@@ -38,7 +38,9 @@ class GreyConv2d(nn.Conv2d):
         kernels = self.weight.flatten(1).expand(len(input), -1, -1)
         start = patches.new_zeros(1) if self.bias is None else self.bias[None, :, None]
         height, width = (side + 2 * padding - size + 1 for side in input.shape[-2:])
-        return torch.baddbmm(start, kernels, patches).reshape(len(input), -1, height, width)
+        return torch.baddbmm(start, kernels, patches).reshape(
+            len(input), self.out_channels, height, width
+        )
 
 
 def convolution(
