@@ -59,7 +59,7 @@ class RegressionCondenser(Condenser):
 
     steps: Annotated[int, Field(ge=1)] | None = None
     batch: Annotated[int, Field(ge=1)] | None = None
-    learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    learning_rate: Annotated[float, Field(gt=0)] = 0.03
     ridge: Annotated[float, Field(ge=1e-8)] = 1e-4
     learn_labels: bool = False
 
@@ -136,9 +136,8 @@ class RegressionCondenser(Condenser):
             optimiser.minimise(loss, self._rate(step))
             with torch.no_grad():
                 slots.clamp_(0, 1)
-                if self.learn_labels:
-                    targets -= targets.mean(-1, keepdim=True)
-                regressor.learn(self._images(slots), targets)
+                targets -= targets.mean(-1, keepdim=True)  # Adam takes steps out of the zero sum
+            regressor.learn(self._images(slots.detach()), targets.detach())
             if progress is not None:
                 progress((step + 1) / self.steps, self._made(slots[0], targets[0], form))
         return [self._made(*one, form) for one in zip(slots, targets, strict=True)]
