@@ -39,9 +39,12 @@ class DistributionRidge(StatisticMatching):
     regression error is quadratic in f, so that sums of f f', of f by class, and counts are all
     that it needs: it is computed through them in both forms.
 
-    form, steps, learning_rate, momentum, schedule, blur, network, width, pairs, pairs_per_record,
-    batch, public_coins: as for "dm".
-    ipc, init, formation: images per class, their start, tiles on a side of each slot.
+    form, steps, momentum, schedule, blur, network, width, pairs, pairs_per_record, batch,
+    public_coins: as for "dm".
+    ipc, init, formation: images per class, their start, tiles on a side of each slot. From
+    "noise", the default, the private data is read through sums alone; "k-means" starts from
+    averages of records and ends more accurate.
+    learning_rate: None: 4 from private images, 20 from others, which have further to go.
     ridge: regularisation as a share of the mean squared norm of the synthetic embeddings.
     features: the products f f' are taken of this many random projections of the embedding, for
     they grow with its square; None: of the embedding itself.
@@ -50,11 +53,14 @@ class DistributionRidge(StatisticMatching):
     reads. Gives no formal guarantee: the sums carry no noise.
     """
 
+    init: str = "noise"
+    steps: Annotated[int, Field(ge=1)] = 400
+    pairs: Annotated[int, Field(ge=1)] = 100
     ridge: Annotated[float, Field(gt=0)] = 0.03
-    features: Annotated[int, Field(ge=1)] | None = None
+    features: Annotated[int, Field(ge=1)] | None = 128
     batch: Annotated[int, Field(ge=1)] = 64
 
-    rates: ClassVar[tuple[float, float]] = (4.0, 4.0)
+    rates: ClassVar[tuple[float, float]] = (4.0, 20.0)
     widths: ClassVar[dict[str, int]] = {"sums": 32, "minibatch": 64}
     one_transform: ClassVar[bool] = True
 
