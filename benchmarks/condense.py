@@ -5,16 +5,20 @@ CPU-seconds; then both, and as many random real images, are evaluated alike. Run
 
     python benchmarks/condense.py --recipe confirm --output benchmarks/results/condense-NAME.txt
 
+``python benchmarks/condense.py table --store DIR`` compares every condenser instead.
+
 ``--steps 50`` is a start of the published 20,000 steps: what they would take is 400 times as much.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import condense_table
 from limbeck import DistributionMatching, RandomSubset, SyntheticDataset, evaluate, load
 from limbeck.data import LabeledDataset
 from limbeck.workers import pool
@@ -81,6 +85,9 @@ def table(
 
 def main() -> None:
     """Parse the options, run, print, and keep what was printed."""
+    if sys.argv[1:2] == ["table"]:
+        condense_table.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=50, help="of the reference loop")
     parser.add_argument("--ipc", type=int, default=10)

@@ -1,5 +1,7 @@
 """Every condenser on Fashion-MNIST at 1, 10 and 50 images per class, under one evaluation.
 
+Run it with ``python benchmarks/condense.py table --store DIR``.
+
 A cell is one method at one size with one seed. It is condensed in a process of its own, for its
 CPU-seconds and peak memory, and kept in a store, so that a table can be continued after a stop
 and extended by other cells. Cells that were not run are printed as such.
@@ -243,7 +245,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(text)
     if options.output:
         options.output.write_text(text + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
