@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from limbeck import recipe, registry
+from limbeck.data.dataset import LabeledDataset
+from limbeck.errors import LimbeckError
 
 # Options that make a method quick on tiny data; the behaviour under test does not depend on them.
 _POOL = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "pairs": 2}
@@ -85,3 +87,40 @@ def test_progress_rises_to_one(method, tiny_images):
     shares = []
     method.synthesize(tiny_images, seed=0, progress=lambda share, _: shares.append(share))
     assert shares == sorted(shares) and (not shares or shares[-1] == 1)
+
+
+SHAPES = [(1, 8, 8), (3, 16, 20), (1, 64, 64), (5,)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+@pytest.mark.parametrize("name", NAMES)
+def test_it_serves_images_small_and_large_and_tables_or_says_so(name, shape):
+    """With the networks that the method chooses by itself."""
+    generator = torch.Generator().manual_seed(0)
+    data = LabeledDataset(
+        torch.rand(24, *shape, generator=generator), torch.arange(24) % 2, ("a", "b"), name="some"
+    )
+    options = {**QUICK.get(name, {"ipc": 2}), "ipc": 1}
+    options.pop("network", None)
+    before = data.inputs.clone()
+    try:
+        method = recipe.build(name, options, "synthesizer").resolve(data)
+    except LimbeckError as error:
+        assert len(shape) == 1, "images of every size are served"
+        assert "(5,)" in str(error) and "\n" not in str(error)
+        return
+    made = method.synthesize(data, seed=0)
+    assert made.inputs.shape == (2, *shape) and torch.isfinite(made.inputs).all()
+    assert torch.equal(data.inputs, before), "the private data are left as they were"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n in QUICK])
+def test_every_condenser_can_pack_several_images_into_a_slot(name, tiny_images):
+    options = {**QUICK[name], "formation": 2}
+    method = recipe.build(name, options, "synthesizer").resolve(tiny_images)
+    made = method.synthesize(tiny_images, seed=0)
+    assert len(made) == 4 * 2 * 4 and made.labels.tolist() == sorted(made.labels.tolist())
+    assert (made.card["formation"], made.card["slots_per_class"]) == (2, 2)
+    table = LabeledDataset(torch.rand(24, 5), torch.arange(24) % 2, ("a", "b"), name="table")
+    with pytest.raises(LimbeckError, match="formation 2 needs images"):
+        recipe.build(name, {"formation": 2, "ipc": 1}, "synthesizer").resolve(table)
