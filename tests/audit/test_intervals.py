@@ -11,7 +11,9 @@ from limbeck.audit.inference import roc
 from limbeck.audit.inference.intervals import (
     Clusters,
     clopper_pearson,
+    fewest_freedom,
     rate,
+    satterthwaite,
     student_discount,
     student_p_value,
     two_way_variance,
@@ -73,11 +75,29 @@ def test_no_zero_width_where_no_error_was_seen(value):
 
 def test_few_clusters_widen_by_student():
     expected = (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 15)) ** 2
-    assert student_discount(16, 500) == student_discount(500, 16) == pytest.approx(expected)
+    assert fewest_freedom(16, 500) == fewest_freedom(500, 16) == 15
+    assert student_discount(fewest_freedom(16, 500)) == pytest.approx(expected)
     assert student_p_value(0.0, np.zeros((4, 4)), Clusters.separate(4)) == 1.0
     influence = np.diag([1.0, -1.0, 1.0, -1.0])
     expected = stats.t.sf(1 / math.sqrt(two_way_variance(influence)), 3)
     assert student_p_value(1.0, influence, Clusters.separate(4)) == pytest.approx(expected)
+
+
+def test_freedom_is_that_of_the_clusters_as_far_as_they_matter():
+    g = np.random.default_rng(12)
+    noise = g.standard_normal((16, 200))
+    run = g.standard_normal((16, 1))
+    assert satterthwaite(noise - noise.mean(1)[:, None] - noise.mean(0)) == 3199
+    assert 15 <= satterthwaite(noise + 30 * run) < 16
+    unit = g.standard_normal(200)
+    assert 190 < satterthwaite(noise + 30 * unit) < 260
+    some = noise + 0.1 * run
+    by_run = (some.sum(1) ** 2).sum() * 16 / 15
+    by_unit, trial = (some.sum(0) ** 2).sum() * 200 / 199, (some**2).sum()
+    parts = max(by_run - trial, 0) ** 2 / 15 + max(by_unit - trial, 0) ** 2 / 199
+    expected = max(by_run + by_unit - trial, trial) ** 2 / parts
+    assert satterthwaite(some) == pytest.approx(max(expected, 15))
+    assert satterthwaite(np.zeros((1, 4))) == 3
 
 
 def simulate(g, runs, records, shift, record_effect, run_effect):

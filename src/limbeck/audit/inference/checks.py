@@ -10,7 +10,12 @@ from scipy import stats
 from limbeck.audit import evidence
 from limbeck.audit.attacks.base import MembershipAttack, Observed
 from limbeck.audit.inference.gaussian import best_auc, positive_control_shift
-from limbeck.audit.inference.intervals import Clusters, clopper_pearson, student_discount
+from limbeck.audit.inference.intervals import (
+    Clusters,
+    clopper_pearson,
+    fewest_freedom,
+    student_discount,
+)
 from limbeck.audit.inference.roc import Trials, auc
 from limbeck.coins import numpy_generator
 from limbeck.types import Estimate
@@ -114,7 +119,7 @@ def detectable_tpr(
     Trials are taken as independent, which holds while there is no leak, with the discount for few
     clusters. NaN where no TPR, not even 1, would do.
     """
-    discount = student_discount(runs, units)
+    discount = student_discount(fewest_freedom(runs, units))
     effective, others = members * discount, negatives * discount
     _, ceiling = clopper_pearson(fpr * others, others)
     # The fewest true positives whose own lower end is above that ceiling: the lower end is the

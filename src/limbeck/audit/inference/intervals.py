@@ -5,7 +5,9 @@ The variance of a mean over trials is V_record + V_run - V_trial, two-way cluste
 values [Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136]. A rate then gets the exact
 (Clopper-Pearson) interval of a binomial with as many trials as carry that variance [Korn and
 Graubard 1998, Survey Methodology 24(2)]: it stays in [0, 1], is asymmetric near its ends, and has
-no zero width there. Student's t with the smaller number of clusters stands in for the normal.
+no zero width there. Student's t stands in for the normal: with the smaller number of clusters, or
+for rates of hits with Satterthwaite's degrees of freedom, since a variance that is hardly above
+that of independent trials is known from all of them.
 """
 
 import math
@@ -50,17 +52,38 @@ class Clusters:
         return np.asarray(values @ indicator)
 
 
+def _one_way_variances(influence: Float[np.ndarray, "runs units"]) -> tuple[float, float, float]:
+    """Variances clustered by run, by unit and by trial; each with its factor k / (k - 1)."""
+    runs, units = influence.shape
+    run = float((influence.sum(1) ** 2).sum()) * runs / max(runs - 1, 1)
+    unit = float((influence.sum(0) ** 2).sum()) * units / max(units - 1, 1)
+    return run, unit, float(np.vdot(influence, influence))
+
+
 def two_way_variance(influence: Float[np.ndarray, "runs units"]) -> float:
     """Variance of an estimate from the influence of each trial on it, clustered by run and unit.
 
-    Each one-way variance carries its factor k / (k - 1) for k clusters. The result is never below
-    the variance of independent trials: dependence that narrows an interval is not relied on.
+    The result is never below the variance of independent trials: dependence that narrows an
+    interval is not relied on.
+    """
+    run, unit, trial = _one_way_variances(influence)
+    return max(run + unit - trial, trial)
+
+
+def satterthwaite(influence: Float[np.ndarray, "runs units"]) -> float:
+    """Degrees of freedom of ``two_way_variance``: many where little of it is due to clusters.
+
+    Satterthwaite 1946 (doi:10.2307/3002019), with what either clustering adds to the variance of
+    independent trials as the uncertain parts; never fewer than those of the fewer clusters.
     """
     runs, units = influence.shape
-    trial = float(np.vdot(influence, influence))
-    run = float((influence.sum(1) ** 2).sum()) * runs / max(runs - 1, 1)
-    unit = float((influence.sum(0) ** 2).sum()) * units / max(units - 1, 1)
-    return float(max(run + unit - trial, trial))
+    run, unit, trial = _one_way_variances(influence)
+    parts = ((run, runs), (unit, units))
+    uncertain = sum(max(part - trial, 0.0) ** 2 / max(count - 1, 1) for part, count in parts)
+    fewest = fewest_freedom(runs, units)
+    if uncertain == 0:
+        return max(fewest, influence.size - 1.0)
+    return max(fewest, max(run + unit - trial, trial) ** 2 / uncertain)
 
 
 def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
@@ -92,6 +115,7 @@ def rate(
     at_most: int,
     trials: int,
     like: float = 1.0,
+    freedom: float | None = None,
     level: float = LEVEL,
 ) -> Estimate:
     """A rate in [0, 1] with its interval.
@@ -101,18 +125,25 @@ def rate(
     trials: the count to report.
     like: design effect of a rate of the same trials that rests on more of them. A few hits fall
         on different records by luck and then look independent: half of any excess counts.
+    freedom: of Student's t; None: one less than the smaller number of clusters.
     """
     effect = design_effect(value, influence, clusters, at_most)
     effect = max(effect, (effect + like) / 2)
-    effective = at_most / effect * student_discount(len(influence), clusters.count, level)
+    if freedom is None:
+        freedom = fewest_freedom(len(influence), clusters.count)
+    effective = at_most / effect * student_discount(freedom, level)
     low, high = clopper_pearson(value * effective, effective, level)
     return Estimate(value, low, high, trials, level)
 
 
-def student_discount(runs: int, units: int, level: float = LEVEL) -> float:
+def fewest_freedom(runs: int, units: int) -> float:
+    """Degrees of freedom of the smaller number of clusters; at least 1."""
+    return float(max(min(runs, units) - 1, 1))
+
+
+def student_discount(freedom: float, level: float = LEVEL) -> float:
     """Factor on the effective trials, below 1, that widens normal intervals to Student's t."""
     tail = (1 + level) / 2
-    freedom = max(min(runs, units) - 1, 1)
     return float((special.ndtri(tail) / special.stdtrit(freedom, tail)) ** 2)
 
 
@@ -125,5 +156,5 @@ def student_p_value(
     spread = math.sqrt(two_way_variance(clusters.sum(influence)))
     if spread == 0:
         return 1.0 if excess <= 0 else 0.0
-    freedom = max(min(len(influence), clusters.count) - 1, 1)
+    freedom = fewest_freedom(len(influence), clusters.count)
     return float(special.stdtr(freedom, -excess / spread))

@@ -7,7 +7,13 @@ from jaxtyping import Bool, Float
 from scipy import special
 
 from limbeck.audit import evidence
-from limbeck.audit.inference.intervals import Clusters, design_effect, rate, student_p_value
+from limbeck.audit.inference.intervals import (
+    Clusters,
+    design_effect,
+    rate,
+    satterthwaite,
+    student_p_value,
+)
 from limbeck.errors import OptionError
 from limbeck.types import Estimate
 
@@ -90,7 +96,15 @@ class Trials:
         count = int(np.count_nonzero(side))
         many = design_effect(*self.share(self.scores > wider[:, None], side), self.clusters, count)
         value, influence = self.share(self.scores > threshold[:, None], side)
-        return rate(value, influence, self.clusters, at_most=count, trials=count, like=many)
+        return rate(
+            value,
+            influence,
+            self.clusters,
+            at_most=count,
+            trials=count,
+            like=many,
+            freedom=satterthwaite(self.clusters.sum(influence)),
+        )
 
 
 def auc(trials: Trials) -> tuple[Estimate, float]:
