@@ -14,7 +14,9 @@ from limbeck.audit.inference.epsilon import (
     epsilon_lower_bound,
     one_run_bound,
     one_run_p_value,
+    single_run_bound,
 )
+from limbeck.audit.inference.gaussian import positive_control_shift
 from limbeck.audit.inference.intervals import Clusters
 
 ATTACKS = (LiRA(), LiRA(online=False), LossThreshold())
@@ -108,6 +110,26 @@ def test_a_delta_event_that_reveals_all_canaries_of_a_run_is_paid_for():
         clusters = Clusters.separate(60)
         above += epsilon_lower_bound(candidates, HALVES, clusters, delta=delta).low > 0
     assert above <= stats.binom.ppf(0.999, 60, 0.05)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_one_run_of_500_canaries_of_a_gaussian_mechanism():
+    """Shares of the true epsilon that one run proves, without choosing the guesses by the run."""
+    g = np.random.default_rng(12)
+    for epsilon, share in ((1.0, 0.10), (4.0, 0.30), (10.0, 0.25)):
+        shift = positive_control_shift(epsilon, 1e-5)
+        bounds = []
+        for _ in range(150):
+            coins = g.random(500) < 0.5
+            scores = g.standard_normal(500) + shift * coins
+            bounds.append(single_run_bound(scores, coins, delta=1e-5).low)
+        # The mean of 150 has a standard error below 3% of epsilon.
+        assert np.mean(bounds) > (share - 0.03) * epsilon
+        assert np.mean(np.array(bounds) > epsilon) <= 0.05
+    coins = g.random(500) < 0.5
+    single = single_run_bound(coins.astype(float), coins, delta=1e-5)
+    assert single.trials == 100
+    assert single.low == one_run_bound(500, 100, 100, delta=1e-5)
 
 
 def test_half_b_decides_nothing_but_the_count():

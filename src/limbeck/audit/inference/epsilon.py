@@ -24,6 +24,9 @@ _FEWEST_GUESSES = 20
 _SIZES = 30
 _SHORTLIST = 24
 
+ONE_RUN_SHARE = 0.2
+"""Share of the coins guessed where a single run is all there is, so that nothing chooses it."""
+
 
 def one_run_p_value(coins: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
     """Chance of at least ``right`` right guesses if the mechanism were (epsilon, delta)-DP.
@@ -71,6 +74,26 @@ def _excess(
     epsilon: float, coins: int, guesses: int, right: int, delta: float, level: float
 ) -> float:
     return one_run_p_value(coins, guesses, right, epsilon, delta) - (1 - level)
+
+
+def single_run_bound(
+    scores: Float[np.ndarray, " units"],
+    coins: Bool[np.ndarray, " units"],
+    *,
+    delta: float,
+    level: float = 0.95,
+) -> Estimate:
+    """Lower bound on epsilon from one run, its highest 10% of scores guessed IN, its lowest OUT.
+
+    The share is fixed, for there are no other runs to choose it. scores: higher means more likely
+    IN; references that do not know this run's coins. coins: fair and independent.
+    """
+    guesses = max(round(ONE_RUN_SHARE * len(coins)), 1)
+    ranked = _ranked_coins(scores, coins)
+    top = guesses // 2
+    right = int(ranked[:top].sum() + (~ranked[len(ranked) - (guesses - top) :]).sum())
+    bound = one_run_bound(len(coins), guesses, right, delta=delta, level=level)
+    return Estimate(bound, bound, math.nan, guesses, level)
 
 
 @dataclass(frozen=True)
@@ -171,7 +194,7 @@ def _by_unit(
 
 
 def _ranked_coins(
-    scores: Float[np.ndarray, "runs units"], coins: Bool[np.ndarray, "runs units"]
+    scores: Float[np.ndarray, "*shape"], coins: Bool[np.ndarray, "*shape"]
 ) -> Bool[np.ndarray, " coins"]:
     """The coins in descending order of their scores; ties in the order of the runs and units."""
     return coins.ravel()[np.argsort(-scores, axis=None, kind="stable")]
