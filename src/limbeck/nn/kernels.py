@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from limbeck.errors import OptionError
 
@@ -42,8 +41,8 @@ def fully_connected_ntk(
     scale = weight / x.shape[-1]
     # Covariances of the pre-activations: every pair, and each row with itself.
     pairs = scale * (x @ y.mT) + bias
-    own_x = scale * x.square().sum(-1)[..., :, None] + bias
-    own_y = scale * y.square().sum(-1)[..., None, :] + bias
+    own_x = scale * _squares(x)[..., :, None] + bias
+    own_y = scale * _squares(y)[..., None, :] + bias
     tangent = pairs
     for _ in range(depth):
         product, turned = _relu_moments(pairs, own_x, own_y)
@@ -146,6 +145,11 @@ def _relu_moments(pairs: Tensor, own_x: Tensor, own_y: Tensor) -> tuple[Tensor, 
     return lengths * product, turned
 
 
+def _squares(rows: Tensor) -> Tensor:
+    # The norm is one pass over the rows; their squares would be written down first.
+    return torch.linalg.vector_norm(rows, dim=-1).square()
+
+
 def _root(variances: Tensor) -> Tensor:
     # A row of zeros without biases has variance 0, where the root has no derivative.
     return variances.clamp_min(torch.finfo(variances.dtype).tiny ** 0.5).sqrt()
@@ -162,11 +166,10 @@ class _ArcCosine(torch.autograd.Function):
     # In place where possible: new memory costs a CPU more than this arithmetic.
     @staticmethod
     def forward(ctx: Any, cosine: Tensor) -> tuple[Tensor, Tensor]:
-        cosine = cosine.clamp(-1, 1)
+        # Stretched by its own rounding error: what is parallel but for that is exactly parallel.
+        cosine = cosine.mul(1 + 4 * torch.finfo(cosine.dtype).eps).clamp_(-1, 1)
         sine = cosine.square().neg_().add_(1).sqrt_()
-        smallest = math.sqrt(8 * torch.finfo(sine.dtype).eps)
-        F.threshold(sine, smallest, 0.0, inplace=True)  # nearly parallel: exactly parallel
-        turned = torch.atan2(sine, cosine).mul_(-0.5 / math.pi).add_(0.5)
+        turned = cosine.acos().mul_(-0.5 / math.pi).add_(0.5)
         product = cosine.mul_(turned).add_(sine, alpha=0.5 / math.pi)
         ctx.save_for_backward(turned, sine)
         return product, turned

@@ -128,9 +128,13 @@ class RegressionCondenser(Condenser):
         optimiser = Adam(moving)
         regressor = self.regressor(form, seeds, device)
         batches = [_batches(private, row, self.batch, seed) for row, seed in rows]
+        # Written over at every step: on a CPU, new memory costs more than copying the records.
+        chosen = inputs.new_empty(len(seeds) * self.batch, *form.shape)
         for step in range(self.steps):
             batch = torch.stack([next(own) for own in batches]).to(device)
-            kernel, across = regressor.blocks(self._images(slots), inputs[batch])
+            torch.index_select(inputs, 0, batch.flatten(), out=chosen)
+            records = chosen.unflatten(0, batch.shape)
+            kernel, across = regressor.blocks(self._images(slots), records)
             wanted = one_hot[all_labels[batch]]
             loss = ridge_loss(kernel, across, targets, wanted, self.ridge).sum()
             optimiser.minimise(loss, self._rate(step))
