@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ def test_listing_methods_imports_neither_torch_nor_a_method() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_people_read_methods_kind_by_kind() -> None:
+    kinds = [method.kind for method in registry.by_kind()]
+    assert kinds[0] == "synthesizer" and len(kinds) == len(registry.methods())
+    changes = sum(one != other for one, other in pairwise(kinds))
+    assert changes == len(set(kinds)) - 1
 
 
 def test_unknown_name_or_kind_lists_what_there_is() -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from limbeck.synthesize.condense.distribution_matching import (
         DistributionMatching as DistributionMatching,
     )
+    from limbeck.synthesize.condense.dm_ridge import DistributionRidge as DistributionRidge
     from limbeck.synthesize.select.random_subset import RandomSubset as RandomSubset
+    from limbeck.train.comparison import utility as utility
     from limbeck.train.evaluate import evaluate as evaluate
     from limbeck.train.kernel_ridge import KernelRidge as KernelRidge
     from limbeck.train.standard import Standard as Standard
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Audit": "limbeck.audit",
     "DistributionMatching": "limbeck.synthesize.condense.distribution_matching",
+    "DistributionRidge": "limbeck.synthesize.condense.dm_ridge",
     "Estimate": "limbeck.types",
     "Guarantee": "limbeck.types",
     "KernelRidge": "limbeck.train.kernel_ridge",
@@ -45,6 +48,7 @@ _HOME = {
     "evaluate": "limbeck.train.evaluate",
     "load": "limbeck.data",
     "report": "limbeck.report",
+    "utility": "limbeck.train.comparison",
 }
 
 __all__ = [*_HOME]

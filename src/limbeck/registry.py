@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from limbeck.errors import OptionError
 from limbeck.types import Access
@@ -118,6 +118,12 @@ def methods(kind: Kind | None = None) -> dict[str, Method]:
         for name in sorted(everything)
         if kind is None or everything[name].kind == kind
     }
+
+
+def by_kind() -> list[Method]:
+    """Every known method for people to read: kind by kind, in the order of ``Kind``."""
+    order = get_args(Kind)
+    return sorted(methods().values(), key=lambda method: order.index(method.kind))
 
 
 def load(name: str, kind: Kind | None = None) -> Any:

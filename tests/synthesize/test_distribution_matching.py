@@ -178,3 +178,4 @@ def test_noise_takes_longer_steps_than_real_images(tiny_images):
         DistributionMatching(init=i).resolve(tiny_images).learning_rate for i in ("real", "noise")
     ]
     assert rates == [2.0, 10.0]
+    assert DistributionMatching(ipc=5, init="noise").resolve(tiny_images).learning_rate == 5.0

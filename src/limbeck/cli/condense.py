@@ -31,7 +31,7 @@ def condense(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder that the release is written to.")
     ],
-    method: Annotated[str, typer.Option(help="A synthesizer; see `limbeck methods`.")] = "dm",
+    method: Annotated[str, typer.Option(help="A synthesizer; see `limbeck methods`.")] = "dm-ridge",
     ipc: Annotated[
         int | None, typer.Option(min=1, help="Synthetic records per class, where it applies.")
     ] = None,

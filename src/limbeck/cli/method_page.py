@@ -72,7 +72,7 @@ def _limits(marks: Sequence[Any]) -> list[str]:
 
 def page() -> str:
     """The Markdown of docs/methods.md: a table of all methods, then each with its options."""
-    known = registry.methods().values()
+    known = registry.by_kind()
     rows = [
         [f"[{m.name}](#{m.name})", m.kind, m.summary, m.access, m.guarantee, m.cost] for m in known
     ]

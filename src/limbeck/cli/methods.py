@@ -46,7 +46,7 @@ def methods(
         columns = ["name", "kind", "access", "paper"]
         if shutil.get_terminal_size().columns >= _WIDE:
             columns += ["guarantee", "cost"]
-        rows = [[getattr(m, column) for column in columns] for m in registry.methods().values()]
+        rows = [[getattr(m, column) for column in columns] for m in registry.by_kind()]
         console.table(columns, rows)
         console.note("`limbeck methods NAME` lists the options of one")
     return Exit.OK

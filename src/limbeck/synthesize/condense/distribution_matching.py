@@ -41,7 +41,8 @@ class DistributionMatching(StatisticMatching):
     network, width: the embedder. None: a ConvNet as deep as the images allow, up to 3, and the
     form's own width (32, or 128 for "minibatch"); "mlp" for records that are no images.
     learning_rate: in units of pixels with the standard deviation of images, as published. None: 2
-    from private images, 10 from others, which have further to go.
+    from private images, 10 from others, which have further to go, times a tenth of the images per
+    class, each of which feels so much less of a mean.
     blur: standard deviation, in pixels, of a Gaussian that smooths the gradient; 0 leaves it.
     schedule: learning rate over the steps, "constant" or "cosine" to zero.
     pairs_per_record: None lets ``resolve`` choose about 64 records per class and pair.

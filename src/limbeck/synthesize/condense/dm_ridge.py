@@ -44,7 +44,8 @@ class DistributionRidge(StatisticMatching):
     ipc, init, formation: images per class, their start, tiles on a side of each slot. From
     "noise", the default, the private data is read through sums alone; "k-means" starts from
     averages of records and ends more accurate.
-    learning_rate: None: 4 from private images, 20 from others, which have further to go.
+    learning_rate: None: 4 from private images, 20 from others, which have further to go, times a
+    tenth of the images per class, each of which feels so much less of a mean.
     ridge: regularisation as a share of the mean squared norm of the synthetic embeddings.
     features: the products f f' are taken of this many random projections of the embedding, for
     they grow with its square; None: of the embedding itself.

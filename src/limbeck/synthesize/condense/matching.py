@@ -58,8 +58,8 @@ class StatisticMatching(Condenser, SumSynthesizer):
     batch: Annotated[int, Field(ge=1)] = 256
     public_coins: int = 0
 
-    # Learning rates that ``resolve`` fills in: from real images, and from others, which have
-    # further to go. Widths by form.
+    # Learning rates that ``resolve`` fills in for ten images per class: from private images, and
+    # from others, which have further to go. Widths by form.
     rates: ClassVar[tuple[float, float]]
     widths: ClassVar[dict[str, int]] = {"sums": 32, "minibatch": _REFERENCE_WIDTH}
     one_transform: ClassVar[bool] = False
@@ -91,8 +91,7 @@ class StatisticMatching(Condenser, SumSynthesizer):
             self,
             network=network,
             width=self.width or (self.widths[self.form] if convolves else None),
-            learning_rate=self.learning_rate
-            or self.rates[0 if self.start.access == "records" else 1],
+            learning_rate=self.learning_rate or self._rate(),
         )
         if self.form == "minibatch":
             return known
@@ -260,6 +259,11 @@ class StatisticMatching(Condenser, SumSynthesizer):
             torch.tensor([[float(len(own)) for own in embedded]], device=device),
             None if second is None else (second.mT @ second)[None],
         )
+
+    def _rate(self) -> float:
+        # Of a mean over m images each feels a share of 1/m: longer steps move them alike.
+        private, other = self.rates
+        return (private if self.start.access == "records" else other) * self.per_class / 10
 
     @property
     def _scale(self) -> float:
