@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, special, stats
 
+from limbeck.audit.attacks.base import Observed
+from limbeck.audit.attacks.lira import LiRA
+from limbeck.audit.inference.epsilon import epsilon_lower_bound, judged_coins
 from limbeck.audit.inference.gaussian import delta_of, epsilon_of, positive_control_shift
 from limbeck.audit.inference.gdp_null import expected_excess, guessing_cut
 from limbeck.audit.inference.gdp_test import (
@@ -16,6 +19,7 @@ from limbeck.audit.inference.gdp_test import (
     refutes,
     right_guesses,
 )
+from limbeck.audit.inference.intervals import Clusters
 from limbeck.errors import OptionError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -192,6 +196,23 @@ def test_alarm_is_familywise():
     assert refutes(scores, coins, claim)
     assert not refutes(scores, coins, claim, claims=10)
     assert not refutes(scores, coins, 1.0)
+
+
+def test_what_a_generic_bound_cannot_refute_through_lira_and_held_out_references():
+    """A mechanism of epsilon 10 that claims epsilon 6: signals in, references of half A alone."""
+    g = np.random.default_rng(9)
+    coins = g.random((64, 200)) < 0.5
+    record = 3 * g.standard_normal(200)
+    signals = g.standard_normal(coins.shape) + 2.0 * coins + record
+    observed = Observed(signals[:, None].astype(np.float32), coins)
+    halves, clusters = np.arange(64) % 2 == 1, Clusters.separate(200)
+    claim = positive_control_shift(6.0, 1e-5)
+    judged = judged_coins(LiRA(), observed, halves, clusters)
+    assert judged[0].shape == judged[1].shape == (32, 200)
+    assert refutes(*judged, claim)
+    generic = epsilon_lower_bound([(LiRA(), observed)], halves, clusters, delta=1e-5)
+    assert generic.low < 6
+    assert not refutes(*judged, 2.0)
 
 
 def test_a_leak_in_the_tail_alone_is_seen():

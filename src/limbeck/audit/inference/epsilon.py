@@ -129,16 +129,27 @@ def epsilon_lower_bound(
     """
     if halves.all() or not halves.any():
         return Estimate(math.nan, level=level)
-    inside = candidates[0][1].membership
-    coins = _by_unit(inside.astype(float), clusters) > 0.5
     chosen = choose_guessing(candidates, halves, clusters, delta=delta, level=level)
-    attack, observed = candidates[chosen.candidate]
-    judged = attack.score(replace(observed, reference_runs=~halves))[halves]
-    ranked = _ranked_coins(_by_unit(judged, clusters), coins[halves])
+    ranked = _ranked_coins(*judged_coins(*candidates[chosen.candidate], halves, clusters))
     top, bottom = chosen.counts(len(ranked))
     right = int(ranked[:top].sum() + (~ranked[len(ranked) - bottom :]).sum())
     bound = one_run_bound(len(ranked), top + bottom, right, delta=delta, level=level)
     return Estimate(bound, bound, math.nan, top + bottom, level)
+
+
+def judged_coins(
+    attack: MembershipAttack,
+    observed: Observed,
+    halves: Bool[np.ndarray, " runs"],
+    clusters: Clusters,
+) -> tuple[Float[np.ndarray, "judged units"], Bool[np.ndarray, "judged units"]]:
+    """Scores and coins of half B, one of each per unit, with half A alone as references.
+
+    A run's scores then depend on no coin of half B, as every bound here asks of them.
+    """
+    scores = attack.score(replace(observed, reference_runs=~halves))[halves]
+    coins = _by_unit(observed.membership[halves].astype(float), clusters) > 0.5
+    return _by_unit(scores, clusters), coins
 
 
 def choose_guessing(

@@ -53,7 +53,8 @@ def right_guesses(
     ranked = np.take_along_axis(coins, order, axis=1)
     top = guesses // 2
     low = ~ranked[:, ranked.shape[1] - (guesses - top) :]
-    return np.count_nonzero(ranked[:, :top], axis=1) + np.count_nonzero(low, axis=1)
+    right: np.ndarray = ranked[:, :top].sum(axis=1) + low.sum(axis=1)
+    return right
 
 
 def gdp_p_value(

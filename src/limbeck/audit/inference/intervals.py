@@ -83,7 +83,7 @@ def satterthwaite(influence: Float[np.ndarray, "runs units"]) -> float:
     fewest = fewest_freedom(runs, units)
     if uncertain == 0:
         return max(fewest, influence.size - 1.0)
-    return max(fewest, max(run + unit - trial, trial) ** 2 / uncertain)
+    return float(max(fewest, max(run + unit - trial, trial) ** 2 / uncertain))
 
 
 def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
