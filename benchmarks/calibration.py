@@ -31,7 +31,7 @@ from limbeck.audit.inference.epsilon import (
     single_run_bound,
 )
 from limbeck.audit.inference.fixed_threshold import independent_bound, positive_predictive_value
-from limbeck.audit.inference.gaussian import positive_control_shift
+from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.gdp_test import (
     ALARM,
     gdp_lower_bound,
@@ -152,7 +152,7 @@ def soundness(repetitions: int, seed: int) -> None:
             ("randomised response, epsilon 1", _randomised, 1.0, DELTA),
             (
                 "Gaussian mechanism, epsilon 1",
-                partial(_gaussian, shift=positive_control_shift(1.0, DELTA)),
+                partial(_gaussian, shift=mu_of(1.0, DELTA)),
                 1.0,
                 DELTA,
             ),
@@ -220,7 +220,7 @@ def tightness(repetitions: int, seed: int) -> None:
     print("epsilon   64 runs x 500: generic  mu-GDP  mu-GDP independent   one run of 500: generic")
     for epsilon in (1.0, 4.0, 10.0):
         g = numpy_generator(seed, "tightness", int(epsilon))
-        shift = positive_control_shift(epsilon, DELTA)
+        shift = mu_of(epsilon, DELTA)
         bounds = []
         for _ in range(repetitions):
             observed = _gaussian(g, 64, 500, shift=shift)

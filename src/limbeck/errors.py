@@ -15,3 +15,7 @@ class OptionError(LimbeckError):
 
 class StoreError(LimbeckError):
     """A file or store limbeck wrote is missing, damaged, or belongs to something else."""
+
+
+class BudgetError(LimbeckError):
+    """A query of private data would spend more than the privacy budget has left."""

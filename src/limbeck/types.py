@@ -68,13 +68,17 @@ class Event:
 
 @dataclass(frozen=True)
 class Guarantee:
-    """A differential-privacy guarantee and the ledger of noisy events it rests on."""
+    """A differential-privacy guarantee and the ledger of noisy events it rests on.
+
+    mu: the stronger claim of mu-GDP, a whole trade-off curve, where the events have one.
+    """
 
     epsilon: float
     delta: float
     adjacency: Literal["add-remove", "replace-one"] = "add-remove"
     unit: Literal["record", "group"] = "record"
     events: tuple[Event, ...] = ()
+    mu: float | None = None
 
 
 Access = Literal["none", "sums", "records"]

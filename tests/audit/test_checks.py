@@ -15,7 +15,7 @@ from limbeck.audit.inference.checks import (
     null_test,
     positive_control,
 )
-from limbeck.audit.inference.gaussian import best_auc, delta_of, positive_control_shift
+from limbeck.privacy.gaussian import best_auc, delta_of, mu_of
 from limbeck.audit.inference.intervals import Clusters, clopper_pearson
 from limbeck.types import Estimate
 
@@ -24,7 +24,7 @@ NO_BOUND = Estimate(math.nan)
 
 @pytest.mark.parametrize(("epsilon", "delta"), [(1.0, 1e-5), (4.0, 1e-5), (10.0, 1e-3)])
 def test_shift_is_the_gaussian_mechanisms(epsilon, delta):
-    shift = positive_control_shift(epsilon, delta)
+    shift = mu_of(epsilon, delta)
     assert delta_of(shift, epsilon) == pytest.approx(delta)
     accountant = pld.from_gaussian_mechanism(1 / shift, value_discretization_interval=1e-4)
     assert accountant.get_delta_for_epsilon(epsilon) == pytest.approx(delta, rel=0.02)
@@ -50,7 +50,7 @@ def test_control_carries_the_same_information_in_any_number_of_views(views):
 
 def test_control_is_found_by_a_sound_audit_and_not_without_its_leak():
     member = np.random.default_rng(3).random((16, 100)) < 0.5
-    shift = positive_control_shift(4.0, 1e-5)
+    shift = mu_of(4.0, 1e-5)
     clusters = Clusters.separate(100)
 
     def check(planted):

@@ -16,7 +16,7 @@ from limbeck.audit.inference.epsilon import (
     one_run_p_value,
     single_run_bound,
 )
-from limbeck.audit.inference.gaussian import positive_control_shift
+from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.intervals import Clusters
 
 ATTACKS = (LiRA(), LiRA(online=False), LossThreshold())
@@ -117,7 +117,7 @@ def test_one_run_of_500_canaries_of_a_gaussian_mechanism():
     """Shares of the true epsilon that one run proves, without choosing the guesses by the run."""
     g = np.random.default_rng(12)
     for epsilon, share in ((1.0, 0.10), (4.0, 0.30), (10.0, 0.25)):
-        shift = positive_control_shift(epsilon, 1e-5)
+        shift = mu_of(epsilon, 1e-5)
         bounds = []
         for _ in range(150):
             coins = g.random(500) < 0.5

@@ -9,7 +9,7 @@ from scipy import integrate, optimize, special, stats
 from limbeck.audit.attacks.base import Observed
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.inference.epsilon import epsilon_lower_bound, judged_coins
-from limbeck.audit.inference.gaussian import delta_of, epsilon_of, positive_control_shift
+from limbeck.privacy.gaussian import delta_of, epsilon_of, mu_of
 from limbeck.audit.inference.gdp_null import expected_excess, guessing_cut
 from limbeck.audit.inference.gdp_test import (
     Guessed,
@@ -45,7 +45,7 @@ def dependent_release(g, mu, runs, units):
 def test_epsilon_of_is_the_inverse_of_delta():
     for shift in (0.1, 0.9, 2.0, 6.0):
         assert delta_of(shift, epsilon_of(shift, 1e-5)) == pytest.approx(1e-5, rel=1e-6)
-    assert epsilon_of(positive_control_shift(4.0, 1e-5), 1e-5) == pytest.approx(4.0)
+    assert epsilon_of(mu_of(4.0, 1e-5), 1e-5) == pytest.approx(4.0)
     assert epsilon_of(1e-6, 1e-5) == epsilon_of(0.0, 1e-5) == 0.0
 
 
@@ -163,7 +163,7 @@ def test_exact_where_independent():
 def test_tight_on_the_gaussian_mechanism(epsilon, share):
     """64 runs of 500 canaries, whatever the dependence; nearer still where it is known."""
     g = np.random.default_rng(int(epsilon))
-    mu = positive_control_shift(epsilon, 1e-5)
+    mu = mu_of(epsilon, 1e-5)
     plain, known = [], []
     for _ in range(3):
         data = independent_release(g, mu, 64, 500)
@@ -179,7 +179,7 @@ def test_bound_is_the_first_mu_that_is_not_refuted():
     for runs in (1, 12):
         scores, coins = independent_release(g, 2.0, runs, 200)
         bound = gdp_lower_bound(scores, coins, delta=1e-5)
-        mu = positive_control_shift(bound.low, 1e-5)
+        mu = mu_of(bound.low, 1e-5)
         assert gdp_p_value(scores, coins, mu * 0.999) <= 0.05
         assert gdp_p_value(scores, coins, mu * 1.001) > 0.05
         assert bound.trials == runs * 200
@@ -206,7 +206,7 @@ def test_what_a_generic_bound_cannot_refute_through_lira_and_held_out_references
     signals = g.standard_normal(coins.shape) + 2.0 * coins + record
     observed = Observed(signals[:, None].astype(np.float32), coins)
     halves, clusters = np.arange(64) % 2 == 1, Clusters.separate(200)
-    claim = positive_control_shift(6.0, 1e-5)
+    claim = mu_of(6.0, 1e-5)
     judged = judged_coins(LiRA(), observed, halves, clusters)
     assert judged[0].shape == judged[1].shape == (32, 200)
     assert refutes(*judged, claim)

@@ -10,7 +10,7 @@ from limbeck.audit import evidence
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.gate import gate
 from limbeck.audit.inference.checks import control_signals
-from limbeck.audit.inference.gaussian import positive_control_shift
+from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.judge import exactly_balanced, judge
 from limbeck.audit.inference.shadows import Shadows
 from limbeck.audit.inference.verdict import attack_title, verdict
@@ -30,7 +30,7 @@ def shadows(shift, runs=20, canaries=120, ordinary=60, seed=0, leak=True, **chan
     signals = g.standard_normal((runs, 2, 2, len(groups))) + 2 * g.standard_normal(len(groups))
     signals += shift * (membership & (groups == "canary"))[:, None, None]
     inside = membership[:, groups == "canary"]
-    planted = positive_control_shift(4.0, 1e-5) if leak else 0.0
+    planted = mu_of(4.0, 1e-5) if leak else 0.0
     values = {
         "signals": signals.astype(np.float32),
         "membership": membership,

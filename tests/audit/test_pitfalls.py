@@ -22,7 +22,7 @@ from limbeck.audit.gate import FAILS, gate
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.inference.epsilon import epsilon_lower_bound, one_run_p_value
-from limbeck.audit.inference.gaussian import positive_control_shift
+from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.intervals import Clusters
 from limbeck.audit.inference.judge import exactly_balanced, judge
 from limbeck.audit.inference.record_risk import shrunk
@@ -104,7 +104,7 @@ def exposed_canaries():
         membership,
         groups,
         np.arange(16) % 2 == 1,
-        control_signals(inside, positive_control_shift(4.0, 1e-5), 1, seed=0),
+        control_signals(inside, mu_of(4.0, 1e-5), 1, seed=0),
     )
     kept = Estimate(0.8, 0.79, 0.81, 4)
     return seen, judge(

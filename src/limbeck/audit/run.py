@@ -20,7 +20,7 @@ from limbeck.audit import views as query
 from limbeck.audit.attacks.base import SIGNALS
 from limbeck.audit.evidence import Evidence, Subject
 from limbeck.audit.inference import judge
-from limbeck.audit.inference.gaussian import positive_control_shift
+from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.shadows import TRUE_LABEL, Shadows
 from limbeck.audit.inference.verdict import verdict
 from limbeck.audit.presets import PRESETS, Name, Preset
@@ -150,7 +150,7 @@ class Session:
             one.mechanism,
             self.plan,
             self.test,
-            control_shift=positive_control_shift(CONTROL_EPSILON, DELTA),
+            control_shift=mu_of(CONTROL_EPSILON, DELTA),
             device=self.device,
         )
         chunks = [self._chunk(one, rows) for rows in self._rows(one.runs)]

@@ -6,7 +6,6 @@ sum over each subset's records. Which pairs a record enters is a hash of the rec
 record's statistic never depends on who else is in the data or in which order.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.hashing import content_hash
 from limbeck.nn import augment, networks
 
 _BLOCK = 64  # records embedded at once: first-layer maps of this many stay in a CPU's cache
@@ -56,17 +56,7 @@ def assign(
     inputs: Float[Tensor, "n ..."], pool_size: int, per_record: int, public_coins: int
 ) -> Int64[Tensor, "n pairs"]:
     """The pairs that each record enters: ``per_record`` of them, by a hash of its content."""
-    generator = coins.generator(public_coins, "assignment")
-    bound, values = 2**62, math.prod(inputs.shape[1:])
-    weights = torch.randint(-bound, bound, (values,), generator=generator) * 2 + 1
-    # int64 arithmetic wraps: a multilinear hash. In blocks, for it takes 24 bytes a pixel.
-    hashes = [
-        ((block.flatten(1).double() * 65535).round().long() * weights).sum(1)
-        for block in inputs.split(1024)
-    ]
-    mixed = torch.cat(hashes)
-    mixed = (mixed ^ (mixed >> 31)) * -7046029254386353131
-    first = ((mixed >> 33) & 0x3FFFFFFF) % pool_size
+    first = content_hash(inputs, pool_size, public_coins, "assignment")
     return (first[:, None] + torch.arange(per_record)) % pool_size
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from limbeck.audit import evidence
 from limbeck.audit.attacks.base import MembershipAttack, Observed
-from limbeck.audit.inference.gaussian import best_auc, positive_control_shift
+from limbeck.privacy.gaussian import best_auc, mu_of
 from limbeck.audit.inference.intervals import (
     Clusters,
     clopper_pearson,
@@ -95,7 +95,7 @@ def positive_control(
     bound: what the audit's own bound makes of the same signals, for the sentence.
     """
     area, _ = auc(Trials(attack.score(observed), observed.membership, clusters))
-    expected = best_auc(positive_control_shift(epsilon, delta))
+    expected = best_auc(mu_of(epsilon, delta))
     passed = area.low > 0.5
     found = "was found" if passed else "was not found"
     proven = "" if math.isnan(bound.low) else f"; the bound proved epsilon {bound.low:.2g} of it"

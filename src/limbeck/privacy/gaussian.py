@@ -1,4 +1,4 @@
-"""The Gaussian mechanism as a ruler: a leak whose epsilon is known exactly."""
+"""The trade-off between epsilon and delta of the Gaussian mechanism, exactly."""
 
 import numpy as np
 from scipy import optimize, special
@@ -15,7 +15,7 @@ def delta_of(shift: float, epsilon: float) -> float:
     return float(np.exp(first) - np.exp(second))
 
 
-def positive_control_shift(epsilon: float, delta: float) -> float:
+def mu_of(epsilon: float, delta: float) -> float:
     """The shift mu at which the Gaussian mechanism is (epsilon, delta)-DP and not better."""
     return float(optimize.brentq(lambda mu: delta_of(mu, epsilon) - delta, 1e-6, 100.0, xtol=1e-12))
 

@@ -1,0 +1,29 @@
+"""A hash of each record's content: what a record's place or share may depend on, and nobody else's.
+
+Not for secrets: it spreads records evenly, and that is all.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from limbeck import coins
+
+
+def content_hash(
+    inputs: Float[Tensor, "n ..."], values: int, public_coins: int, purpose: str
+) -> Int64[Tensor, " n"]:
+    """A number in [0, values) for each record of values in [0, 1], by its own content alone."""
+    bound, size = 2**62, math.prod(inputs.shape[1:])
+    generator = coins.generator(public_coins, purpose)
+    weights = torch.randint(-bound, bound, (size,), generator=generator) * 2 + 1
+    # int64 arithmetic wraps: a multilinear hash. In blocks, for it takes 24 bytes a pixel.
+    hashes = [
+        ((block.flatten(1).double() * 65535).round().long() * weights).sum(1)
+        for block in inputs.split(1024)
+    ]
+    mixed = torch.cat(hashes)
+    mixed = (mixed ^ (mixed >> 31)) * -7046029254386353131
+    return ((mixed >> 33) & 0x3FFFFFFF) % values
