@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 # Digits are 8x8: a network of two blocks learns them better than one of three, and cheaper.
 demo: $(STAMP)
 	rm -rf demo
-	$(LIMBECK) condense digits --method dm --ipc 10 --init noise -o demo/release
+	$(LIMBECK) condense digits --ipc 10 -o demo/release
 	$(LIMBECK) evaluate demo/release --test digits --network convnet2
 	$(LIMBECK) audit demo/release --private digits --preset quick --workers 2 \
 	  --trainer convnet2 --trainer-set width=16 -o demo/audit
