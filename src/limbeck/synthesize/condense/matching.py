@@ -294,6 +294,14 @@ class StatisticMatching(Condenser, SumSynthesizer):
         assert self.network is not None, "resolve() comes first"
         return self.network
 
+    def pool(self, private: LabeledDataset) -> tuple[statistics.Pool, int]:
+        """The public pool of form "sums", and how many of its pairs each record enters.
+
+        Both follow from public coins and the size of the data: an attacker is taken to know them.
+        """
+        this = self.resolve(private)
+        return this._pool(Form.of(private)), this.pairs_per_record or 1
+
     def _pool(self, form: Form) -> statistics.Pool:
         return statistics.Pool(
             network=self._embedder,

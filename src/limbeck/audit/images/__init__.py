@@ -1,0 +1,1 @@
+"""Attacks that read the released images alone, for every synthesizer and without a classifier."""
