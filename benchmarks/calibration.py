@@ -31,7 +31,6 @@ from limbeck.audit.inference.epsilon import (
     single_run_bound,
 )
 from limbeck.audit.inference.fixed_threshold import independent_bound, positive_predictive_value
-from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.gdp_test import (
     ALARM,
     gdp_lower_bound,
@@ -43,6 +42,7 @@ from limbeck.audit.inference.record_risk import shrunk
 from limbeck.audit.inference.sequential import evidence_above, guess_limit, level_at_look
 from limbeck.audit.inference.verdict import FAMILYWISE, HINT
 from limbeck.coins import numpy_generator
+from limbeck.privacy.gaussian import mu_of
 from limbeck.types import Estimate
 
 ATTACKS = (LossThreshold(), LiRA(), LiRA(online=False))

@@ -15,8 +15,8 @@ from limbeck.audit.inference.checks import (
     null_test,
     positive_control,
 )
-from limbeck.privacy.gaussian import best_auc, delta_of, mu_of
 from limbeck.audit.inference.intervals import Clusters, clopper_pearson
+from limbeck.privacy.gaussian import best_auc, delta_of, mu_of
 from limbeck.types import Estimate
 
 NO_BOUND = Estimate(math.nan)

@@ -16,8 +16,8 @@ from limbeck.audit.inference.epsilon import (
     one_run_p_value,
     single_run_bound,
 )
-from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.intervals import Clusters
+from limbeck.privacy.gaussian import mu_of
 
 ATTACKS = (LiRA(), LiRA(online=False), LossThreshold())
 HALVES = np.arange(16) % 2 == 1

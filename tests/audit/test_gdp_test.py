@@ -9,7 +9,6 @@ from scipy import integrate, optimize, special, stats
 from limbeck.audit.attacks.base import Observed
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.inference.epsilon import epsilon_lower_bound, judged_coins
-from limbeck.privacy.gaussian import delta_of, epsilon_of, mu_of
 from limbeck.audit.inference.gdp_null import expected_excess, guessing_cut
 from limbeck.audit.inference.gdp_test import (
     Guessed,
@@ -21,6 +20,7 @@ from limbeck.audit.inference.gdp_test import (
 )
 from limbeck.audit.inference.intervals import Clusters
 from limbeck.errors import OptionError
+from limbeck.privacy.gaussian import delta_of, epsilon_of, mu_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -10,11 +10,11 @@ from limbeck.audit import evidence
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.gate import gate
 from limbeck.audit.inference.checks import control_signals
-from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.judge import exactly_balanced, judge
 from limbeck.audit.inference.shadows import Shadows
 from limbeck.audit.inference.verdict import attack_title, verdict
 from limbeck.errors import OptionError
+from limbeck.privacy.gaussian import mu_of
 from limbeck.types import Estimate, Event, Guarantee
 
 # The two audits that the module shares are made with shapes checked, before this takes effect.

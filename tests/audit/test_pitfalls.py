@@ -22,7 +22,6 @@ from limbeck.audit.gate import FAILS, gate
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.inference.epsilon import epsilon_lower_bound, one_run_p_value
-from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.intervals import Clusters
 from limbeck.audit.inference.judge import exactly_balanced, judge
 from limbeck.audit.inference.record_risk import shrunk
@@ -36,6 +35,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism, Release
 from limbeck.mechanism.pipeline import Pipeline
+from limbeck.privacy.gaussian import mu_of
 from limbeck.synthesize.select.random_subset import RandomSubset
 from limbeck.train.base import Classifier
 from limbeck.train.kernel_ridge import KernelRidge

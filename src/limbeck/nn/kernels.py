@@ -147,7 +147,8 @@ def _relu_moments(pairs: Tensor, own_x: Tensor, own_y: Tensor) -> tuple[Tensor, 
 
 def _squares(rows: Tensor) -> Tensor:
     # The norm is one pass over the rows; their squares would be written down first.
-    return torch.linalg.vector_norm(rows, dim=-1).square()
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=-1)
+    return norms.square()
 
 
 def _root(variances: Tensor) -> Tensor:

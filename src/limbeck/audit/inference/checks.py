@@ -9,7 +9,6 @@ from scipy import stats
 
 from limbeck.audit import evidence
 from limbeck.audit.attacks.base import MembershipAttack, Observed
-from limbeck.privacy.gaussian import best_auc, mu_of
 from limbeck.audit.inference.intervals import (
     Clusters,
     clopper_pearson,
@@ -18,6 +17,7 @@ from limbeck.audit.inference.intervals import (
 )
 from limbeck.audit.inference.roc import Trials, auc
 from limbeck.coins import numpy_generator
+from limbeck.privacy.gaussian import best_auc, mu_of
 from limbeck.types import Estimate
 
 _ALARM = 0.999

@@ -23,9 +23,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import optimize, special
 
-from limbeck.privacy.gaussian import epsilon_of
 from limbeck.audit.inference.gdp_null import expected_excess, guessing_cut
 from limbeck.errors import OptionError
+from limbeck.privacy.gaussian import epsilon_of
 from limbeck.types import Estimate
 
 ALARM = 0.001
