@@ -63,7 +63,7 @@ def test_the_two_lines_of_the_docs_and_of_the_card_load_a_release(synthetic, tmp
     folder = synthetic.save(tmp_path / "release")
     lines = json.loads((folder / "card.json").read_text())["limbeck"]["usage"]
     page = (Path(__file__).parents[2] / "docs" / "release.md").read_text()
-    assert len(lines) == 2 and "```python\n{}\n{}\n```".format(*lines) in page
+    assert len(lines) == 2 and "```python\n{}\n\n{}\n```".format(*lines) in page
     monkeypatch.chdir(tmp_path)
     names = {}
     exec("\n".join(lines), names)

@@ -20,7 +20,6 @@ from limbeck.audit import views as query
 from limbeck.audit.attacks.base import SIGNALS
 from limbeck.audit.evidence import Evidence, Subject
 from limbeck.audit.inference import judge
-from limbeck.privacy.gaussian import mu_of
 from limbeck.audit.inference.shadows import TRUE_LABEL, Shadows
 from limbeck.audit.inference.verdict import verdict
 from limbeck.audit.presets import PRESETS, Name, Preset
@@ -33,6 +32,7 @@ from limbeck.errors import OptionError, StoreError
 from limbeck.files import write_bytes
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.pipeline import Pipeline
+from limbeck.privacy.gaussian import mu_of
 from limbeck.recipe import one_line, recipe
 from limbeck.synthesize.select.random_subset import RandomSubset
 from limbeck.types import Estimate
