@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,17 @@ def test_a_leak_is_found_on_the_canaries_alone(leaky):
     assert ordinary.low < 0.5 < ordinary.high
     assert leaky.epsilon_lower.low > 1
     assert math.isnan(leaky.epsilon_lower.high)
+
+
+def test_a_leak_of_ordinary_records_alone_names_what_gives_it_away():
+    seen = shadows(0.0)
+    members = seen.membership & (seen.groups == "ordinary")
+    signals = seen.signals + 1.5 * members[:, None, None]
+    found = verdict((judged(replace(seen, signals=signals.astype(np.float32))),))
+    assert found.outcome == "leak"
+    assert "on ordinary records, AUC 0.9" in found.reasons[0]
+    assert "at most 0.01% of such audits" in found.reasons[0]
+    assert "on canary records" in found.reasons[1], "the canaries are told beside it"
 
 
 def test_every_attack_signal_and_group_is_listed_once(quiet):

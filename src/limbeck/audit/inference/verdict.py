@@ -90,6 +90,9 @@ def verdict(
             "have been seen."
         )
     reasons = [_strongest(subject), _bound(subject)]
+    decisive = min(subject.attacks, key=lambda attack: min(_p_values(attack), default=1.0))
+    if outcome == "leak" and not contradicted and decisive is not _best(subject):
+        reasons.insert(0, _gave_away(decisive, smallest))
     if outcome == "unclear" and smallest < HINT and trusted:
         reasons.insert(0, "Something was seen that is hard to put down to chance: plan more runs.")
     checks = [check.sentence for check in (subject.positive_control, subject.null_test)]
@@ -100,11 +103,23 @@ def verdict(
     )
 
 
+def _p_values(attack: evidence.Attack) -> list[float]:
+    tests = [attack.p_value, *(point.p_value for point in attack.operating)]
+    return [p_value for p_value in tests if not math.isnan(p_value)]
+
+
 def _corrected_p_value(subject: evidence.Subject) -> float:
-    tests = [attack.p_value for attack in subject.attacks]
-    tests += [point.p_value for attack in subject.attacks for point in attack.operating]
-    known = [p_value for p_value in tests if not math.isnan(p_value)]
+    known = [p_value for attack in subject.attacks for p_value in _p_values(attack)]
     return min(1.0, len(known) * min(known, default=1.0))
+
+
+def _gave_away(attack: evidence.Attack, corrected: float) -> str:
+    """The attack that makes it a leak, where the strongest on the canaries is another."""
+    return (
+        f"What gives it away: {attack_title(attack)} on {attack.group} records, AUC "
+        f"{_auc(attack)}; by chance as much would be seen in at most {max(corrected, 1e-4):.2%} of "
+        "such audits."
+    )
 
 
 def attack_title(attack: evidence.Attack) -> str:
