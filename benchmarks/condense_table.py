@@ -240,7 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     judged = "held-out training records" if options.validation else "the test set"
     head = [
         f"Fashion-MNIST, accuracy on {judged} in percent with half of its 95% interval",
-        f"up to {options.sets} sets x {options.networks} networks a cell; machine: {options.machine}",
+        f"up to {options.sets} sets x {options.networks} networks a cell; "
+        f"machine: {options.machine}",
     ]
     text = "\n".join([*head, *lines(made, trained, options.recipe, options.published)])
     print(text)
