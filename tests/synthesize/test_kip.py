@@ -109,7 +109,7 @@ def test_stacked_runs_equal_the_loop_over_runs(tiny_images, kernel, monkeypatch)
 
 def test_resolved_options_suit_the_kernel(tiny_images):
     plain = KernelInducingPoints(ipc=1).resolve(tiny_images)
-    assert (plain.pooling, plain.steps, plain.batch) == (1, 600, 1000)
+    assert (plain.pooling, plain.steps, plain.batch) == (1, 1000, 1000)
     large = LabeledDataset(torch.rand(4, 1, 28, 28), torch.arange(4) % 2, ("a", "b"))
     convolutional = KernelInducingPoints(ipc=1, kernel="convolutional").resolve(large)
     assert (convolutional.pooling, convolutional.steps, convolutional.batch) == (2, 150, 100)

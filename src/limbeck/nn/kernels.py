@@ -44,10 +44,11 @@ def fully_connected_ntk(
     own_x = scale * _squares(x)[..., :, None] + bias
     own_y = scale * _squares(y)[..., None, :] + bias
     tangent = pairs
+    start = torch.full((), bias, dtype=pairs.dtype, device=pairs.device)
     for _ in range(depth):
-        product, turned = _relu_moments(pairs, own_x, own_y)
-        pairs = weight * product + bias
-        tangent = pairs + weight * turned * tangent
+        lengths, product, turned = _relu_moments(pairs, own_x, own_y)
+        pairs = torch.addcmul(start, lengths, product, value=weight)
+        tangent = torch.addcmul(pairs, turned, tangent, value=weight)
         own_x = weight * own_x / 2 + bias
         own_y = weight * own_y / 2 + bias
     return tangent
@@ -124,25 +125,25 @@ def _convolutional_block(x: Tensor, y: Tensor, depth: int, weight: float, bias: 
     own_y = _convolve(y.square().sum(-2, keepdim=True), scale, bias)
     tangent = pairs
     for _ in range(depth - 1):
-        product, turned = _relu_moments(pairs, own_x, own_y)
-        pairs = _convolve(product, weight, bias)
+        lengths, product, turned = _relu_moments(pairs, own_x, own_y)
+        pairs = _convolve(lengths * product, weight, bias)
         tangent = pairs + _convolve(turned * tangent, weight, 0.0)
         own_x = _convolve(own_x, weight / 2, bias)
         own_y = _convolve(own_y, weight / 2, bias)
-    product, turned = _relu_moments(pairs, own_x, own_y)
-    return weight * (product + turned * tangent).mean((-4, -3)) + bias
+    lengths, product, turned = _relu_moments(pairs, own_x, own_y)
+    return weight * (lengths * product + turned * tangent).mean((-4, -3)) + bias
 
 
-def _relu_moments(pairs: Tensor, own_x: Tensor, own_y: Tensor) -> tuple[Tensor, Tensor]:
-    """E[relu(u) relu(v)] and E[relu'(u) relu'(v)] for Gaussians with these (co)variances.
+def _relu_moments(pairs: Tensor, own_x: Tensor, own_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Two factors of E[relu(u) relu(v)], and E[relu'(u) relu'(v)], for Gaussian u and v.
 
-    own_x and own_y broadcast to the shape of pairs.
+    pairs, own_x, own_y: their covariances and variances; these broadcast to the shape of pairs.
     """
     lengths = _root(own_x) * _root(own_y)
     product: Tensor
     turned: Tensor
     product, turned = _ArcCosine.apply(pairs / lengths)  # type: ignore[no-untyped-call]
-    return lengths * product, turned
+    return lengths, product, turned
 
 
 def _squares(rows: Tensor) -> Tensor:
@@ -179,8 +180,11 @@ class _ArcCosine(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, to_product: Tensor, to_turned: Tensor) -> Tensor:
         turned, sine = ctx.saved_tensors
-        slope = to_turned.div(sine).mul_(0.5 / math.pi).masked_fill_(sine == 0, 0.0)
-        return slope.addcmul_(to_product, turned)
+        # 1 / sine, and zero where the sine is.
+        slope = sine / sine.square().clamp_min_(torch.finfo(sine.dtype).tiny)
+        slope.mul_(to_turned).mul_(0.5 / math.pi)
+        gradient: Tensor = slope.addcmul_(to_product, turned)
+        return gradient
 
 
 class _Convolve(torch.autograd.Function):

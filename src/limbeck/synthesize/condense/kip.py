@@ -50,7 +50,7 @@ class KernelInducingPoints(RegressionCondenser):
     pooling: the kernel sees images averaged over squares of so many pixels a side. None: 1, and
     with convolutions, whose time grows with the pixels of every pair of images, what leaves at
     most 14 pixels a side.
-    steps, batch: None: 600 steps of 1,000 records; with convolutions 150 of 100.
+    steps, batch: None: 1,000 steps of 1,000 records; with convolutions 150 of 100.
     learning_rate: of Adam, for pixels in [0, 1] and for labels.
     ridge: regularisation as a share of the kernel's mean diagonal entry.
     learn_labels: also optimise Y_S, as the trainer "kernel-ridge" uses them. The release then has
@@ -66,7 +66,7 @@ class KernelInducingPoints(RegressionCondenser):
     def resolve(self, private: LabeledDataset) -> "KernelInducingPoints":
         self.check(private)
         pooling = self.pooling or 1
-        steps, batch = 600, 1000
+        steps, batch = 1000, 1000
         if self.kernel == "convolutional":
             if not private.is_images:
                 raise OptionError(
