@@ -12,7 +12,7 @@ from limbeck.synthesize.condense.gradient_matching import GradientMatching
     paper="Zhao et al. 2021, arXiv 2006.05929",
     access="records",
     guarantee="none",
-    cost="60,000 images of 28x28 to 10 per class: one to two CPU-minutes",
+    cost="60,000 images of 28x28 to 10 per class: two CPU-minutes",
 )
 @options
 class DC(GradientMatching):

@@ -12,7 +12,7 @@ from limbeck.synthesize.condense.gradient_matching import GradientMatching
     paper="Zhao & Bilen 2021, arXiv 2102.08259",
     access="records",
     guarantee="none",
-    cost="60,000 images of 28x28 to 10 per class: one to two CPU-minutes",
+    cost="60,000 images of 28x28 to 10 per class: two CPU-minutes",
 )
 @options
 class DSA(GradientMatching):
@@ -27,10 +27,10 @@ class DSA(GradientMatching):
     ipc: images per class. init: what they start from, as ``limbeck methods`` lists it.
     formation: tiles on a side of each slot; 2 trains four small images for each one released.
     networks: fresh random networks, one after the other. outer: steps of the images on each.
-    inner, network_rate: epochs that a network is trained on the images after each of its steps but
-    the last, and at which learning rate (published: 0.01).
-    With 0 it stays as drawn: all of its steps then share one private batch, augmentation and
-    gradient, and none of these depends on the images.
+    inner, network_rate: after each of these steps but the last, the network is trained on the
+    images for this many epochs, at this learning rate (published: 0.01). With ``inner`` 0 it stays
+    as drawn: all of its steps share one private batch, augmentation and gradient, and the networks
+    do not depend on the images.
     batch: private images of each class and step.
     learning_rate: in units of pixels with the standard deviation of images, as published. None: a
     larger one from images that are not private, which have further to go.
