@@ -11,6 +11,7 @@ from torch import Tensor
 
 from limbeck.errors import OptionError
 from limbeck.nn.kernels import fully_connected_ntk
+from limbeck.nn.ridge import ridge_dual
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.train.base import Classifier, Trainer, TrainingSet, targets
@@ -101,9 +102,7 @@ class KernelRidge(Trainer):
         inputs = torch.stack([_flat(data.inputs, like) for data in sets])
         labels = torch.stack([targets(data).to(like) for data in sets]) - 1 / len(first.classes)
         kernel = fully_connected_ntk(inputs, inputs, depth=self.depth)
-        diagonal = kernel.diagonal(dim1=-2, dim2=-1)
-        diagonal += self.ridge * diagonal.mean(-1, keepdim=True)
-        dual = torch.cholesky_solve(labels, torch.linalg.cholesky(kernel))
+        dual = ridge_dual(kernel, labels, self.ridge)
         for one_inputs, one_dual in zip(inputs, dual, strict=True):
             yield KernelRidgeClassifier(one_inputs, one_dual, self.depth)
 

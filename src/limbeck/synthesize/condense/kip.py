@@ -30,7 +30,7 @@ _TOGETHER = 1 << 25  # values held at once by runs in one batch: 128 MiB, a few 
     paper="Nguyen et al. 2021, arXiv 2011.00050 and 2107.13034",
     access="records",
     guarantee="none",
-    cost="60,000 images of 28x28 to 10 per class: half a CPU-minute",
+    cost="60,000 images of 28x28 to 10 per class: 30 CPU-seconds; convolutional: 2 CPU-minutes",
 )
 @options
 class KernelInducingPoints(RegressionCondenser):
