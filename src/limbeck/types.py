@@ -55,15 +55,30 @@ class Estimate:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
+Adjacency = Literal["add-remove", "replace-one"]
+"""Which datasets are neighbours: those that differ by one more unit, or by another in its place."""
+
+Unit = Literal["record", "group"]
+"""What a guarantee protects: one record, or all records of one group (a person, a hospital)."""
+
+
 @dataclass(frozen=True)
 class Event:
-    """One noisy query of the private data, as the ledger of a guarantee records it."""
+    """Noisy queries of the private data, as the ledger of a guarantee records them.
+
+    sensitivity: the most that neighbouring datasets differ in the query, in L2 norm.
+    noise_scale: of the noise on each coordinate, in the same units.
+    count: how often it was run, each time with noise of its own.
+    rate: chance of each record to take part in a run (Poisson sampling); 1 is every record. The
+        sensitivity of a sampled event is that of adding one record.
+    """
 
     name: str
     mechanism: str
     sensitivity: float
     noise_scale: float
     count: int = 1
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,8 @@ class Guarantee:
 
     epsilon: float
     delta: float
-    adjacency: Literal["add-remove", "replace-one"] = "add-remove"
-    unit: Literal["record", "group"] = "record"
+    adjacency: Adjacency = "add-remove"
+    unit: Unit = "record"
     events: tuple[Event, ...] = ()
     mu: float | None = None
 

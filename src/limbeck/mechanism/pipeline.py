@@ -13,6 +13,7 @@ from limbeck.registry import register
 from limbeck.synthesize.base import Reading, Synthesizer
 from limbeck.synthesize.form import Form
 from limbeck.train.base import Trainer
+from limbeck.types import Guarantee
 
 
 @register(
@@ -55,6 +56,13 @@ class Pipeline(Mechanism):
     @property
     def holds_real_records(self) -> bool:
         return self.synthesizer is not None and self.synthesizer.holds_real_records
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """The synthesizer's, which training on its product does not change; else the trainer's."""
+        if self.synthesizer is not None:
+            return self.synthesizer.guarantee
+        return None if self.trainer is None else self.trainer.guarantee
 
     def run(self, private: LabeledDataset, *, seed: int, device: str = "cpu") -> Release:
         synthetic = None

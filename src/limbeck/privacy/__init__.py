@@ -1,7 +1,16 @@
 """Everything that a differential-privacy guarantee rests on, to be reviewed in one sitting.
 
-records.py    statistics of one record alone, bounded, rounded to a grid and summed exactly
+records.py    statistics of one record alone, bounded, and rounded to whole steps of a grid
+sums.py       their exact sums over records: vectors, vectors by class, and products
 noise.py      discrete Gaussian noise from a secure source, and why the continuous curve covers it
-accountant.py from noise to (epsilon, delta), and back
+gaussian.py   from noise to (epsilon, delta) and back, exactly, for Gaussian noise
+accountant.py the ledger as events of dp_accounting, and their epsilon by privacy loss distributions
 budget.py     the owner of the private data: it spends before it answers, and writes the ledger
+claim.py      the options epsilon, delta, adjacency and unit of every private method
+
+Not covered, here or by anything that rests on it: how long a computation takes and how much memory
+it needs; what errors and progress messages reveal to who runs the method (they are not released);
+the correctness of PyTorch, OpenDP and the operating system's entropy; and side channels of the
+machine. That a network's row for one record does not depend on the other rows of its batch is
+assumed of PyTorch's kernels and looked for by ``records.varies``.
 """

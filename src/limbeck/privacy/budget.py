@@ -6,112 +6,186 @@ mu-GDP under full adaptivity [Smith and Thakurta 2022, arXiv:2210.17520].
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import BudgetError, OptionError
-from limbeck.privacy import noise
+from limbeck.privacy import noise, sums
+from limbeck.privacy.accountant import multiplier
 from limbeck.privacy.gaussian import epsilon_of, mu_of
-from limbeck.privacy.records import Bound, Statistic, exact_sum
-from limbeck.types import Event, Guarantee
+from limbeck.privacy.records import Bound, Statistic
+from limbeck.types import Adjacency, Event, Guarantee, Unit
 
-Adjacency = Literal["add-remove", "replace-one"]
-_MOVES: Mapping[str, int] = {"add-remove": 1, "replace-one": 2}
-"""Bounded statistics that a neighbouring dataset adds or takes away."""
+_ROUNDING = 1e-9
+"""By how much shares that are meant to add up to 1 may exceed it; the excess is not spent."""
 
 
 @dataclass(frozen=True, eq=False)
 class NoisySum:
     """A private sum with its noise, drawn once: the thing that post-processing reads.
 
-    values: in the statistic's own units. noise: standard deviation of every coordinate's noise.
+    values: in the statistic's own units: (d,), (classes, d), (d, d) or (classes, d, d).
+    noise: standard deviation of every coordinate's noise; 0 where no guarantee was asked for. In a
+        sum of products the diagonal has it, and every other pair of entries, equal by symmetry,
+        noise smaller by sqrt 2.
     """
 
-    values: Float[Tensor, " d"]
+    values: Float[Tensor, "..."]
     noise: float
 
 
 class Budget:
     """Private data that answers noisy sums only, up to (epsilon, delta) in all.
 
-    adjacency: "add-remove" one unit (the number of records is then private too) or "replace-one".
-    The unit is a group where the data has groups, else a record.
-    insecure_seed: for tests: repeatable noise, and no guarantee.
+    epsilon: None: sums without noise, and no guarantee: the same computation, to compare with.
+    adjacency: "add-remove" one unit (the number of units is then private too) or "replace-one".
+    unit: what is protected; None: groups where the data has them, else records.
+    insecure_seed: repeatable noise, and no guarantee: for shadow runs, which are never released.
+    Raises OptionError where these are no guarantee, or the data has no groups to protect.
     """
 
     def __init__(
         self,
         private: LabeledDataset,
         *,
-        epsilon: float,
+        epsilon: float | None,
         delta: float = 1e-5,
         adjacency: Adjacency = "add-remove",
+        unit: Unit | None = None,
         insecure_seed: int | None = None,
     ) -> None:
-        if not epsilon > 0 or not 0 < delta < 1:
+        if adjacency not in ("add-remove", "replace-one"):
+            raise OptionError(f"adjacency is 'add-remove' or 'replace-one', not {adjacency!r:.40}")
+        if unit not in (None, "record", "group"):
+            raise OptionError(f"unit is 'record' or 'group', not {unit!r:.40}")
+        if unit == "group" and private.groups is None:
             raise OptionError(
-                f"a guarantee needs epsilon above 0 and delta in (0, 1), not {epsilon:g} and "
-                f"{delta:g}"
+                f"{private.name}: no record of shape {private.shape} has a group; protect the unit "
+                "'record', or give groups"
             )
+        self._mu = math.inf if epsilon is None else mu_of(epsilon, delta)
         self.shape, self.classes = private.shape, private.classes
-        self.delta, self.adjacency = delta, adjacency
+        self.epsilon, self.delta, self.adjacency = epsilon, delta, adjacency
+        self.unit: Unit = unit or ("record" if private.groups is None else "group")
         self._private = private
-        self._mu = mu_of(epsilon, delta)
         self._events: list[Event] = []
+        self._spent: list[float] = []
         self._insecure_seed = insecure_seed
 
     @property
     def left(self) -> float:
         """The share of the budget, in mu^2, that is not spent."""
-        return 1.0 - _mu_squared(self._events) / self._mu**2
+        return max(0.0, 1.0 - math.fsum(self._spent))
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The ledger so far; without noise there is none."""
+        return () if self.epsilon is None else tuple(self._events)
 
     @property
     def guarantee(self) -> Guarantee | None:
-        """What holds of everything released so far; None where the noise can be repeated."""
-        if self._insecure_seed is not None:
+        """What holds of everything released so far; None without noise that is secret."""
+        if self.epsilon is None or self._insecure_seed is not None:
             return None
-        mu = math.sqrt(_mu_squared(self._events))
+        mu = math.sqrt(math.fsum(event.count / multiplier(event) ** 2 for event in self._events))
+        assert mu <= self._mu, "the filter has failed"
         return Guarantee(
-            epsilon=epsilon_of(mu, self.delta),
+            epsilon=min(epsilon_of(mu, self.delta), self.epsilon),
             delta=self.delta,
             adjacency=self.adjacency,
-            unit="record" if self._private.groups is None else "group",
-            events=tuple(self._events),
+            unit=self.unit,
+            events=self.events,
             mu=mu,
         )
 
     def release(
-        self, name: str, statistic: Statistic, bound: Bound, share: float, *, device: str = "cpu"
+        self,
+        name: str,
+        statistic: Statistic,
+        bound: Bound,
+        share: float,
+        *,
+        by_class: bool = False,
+        device: str = "cpu",
     ) -> NoisySum:
         """The sum of the units' bounded statistics with noise worth ``share`` of the budget.
 
-        name: of the event in the ledger. BudgetError, before anything is read, where less is left.
+        name: of the event in the ledger. by_class: each record is added to its own class's sum.
+        BudgetError, before anything is read, where less is left.
         """
+        moves = 1 if self.adjacency == "add-remove" else 2
+        scale = self._spend(name, float(moves * bound.reach), share)
+        total = sums.vectors(
+            self._private, statistic, bound, unit=self.unit, by_class=by_class, device=device
+        )
+        return NoisySum(self._noised(total, scale).double() * bound.step, scale * bound.step)
+
+    def products(
+        self,
+        name: str,
+        statistic: Statistic,
+        norm: float,
+        share: float,
+        *,
+        by_class: bool = False,
+        device: str = "cpu",
+    ) -> NoisySum:
+        """The sum of z z', with z each record's statistic cut to ``norm``, with noise as above.
+
+        What a unit adds has a Frobenius norm of at most norm^2, and two of them differ by at most
+        sqrt 2 of that, since both are positive semi-definite. Noise is drawn for the entries on
+        and above the diagonal, and counted on those above it as sqrt 2 times itself: that is the
+        matrix as a vector of the same norm.
+        """
+        bound = Bound.of(norm, sums.PRODUCT_BITS)
+        moves = 1.0 if self.adjacency == "add-remove" else math.sqrt(2.0)
+        scale = self._spend(name, moves * bound.reach**2, share)
+        total = sums.products(
+            self._private, statistic, bound, unit=self.unit, by_class=by_class, device=device
+        )
+        above = noise.discrete_scale(noise.continuous_scale(scale) / math.sqrt(2)) if scale else 0.0
+        d = total.shape[-1]
+        row, column = torch.triu_indices(d, d, 1)
+        diagonal = self._noised(total.diagonal(dim1=-2, dim2=-1).contiguous(), scale, "diagonal")
+        upper = self._noised(total[..., row, column], above, "above")
+        noisy = torch.diag_embed(diagonal)
+        noisy[..., row, column] = upper
+        noisy[..., column, row] = upper
+        return NoisySum(noisy.double() * bound.step**2, scale * bound.step**2)
+
+    def _spend(self, name: str, sensitivity: float, share: float) -> float:
+        """Enter an event in the ledger and return the scale of its noise, in whole steps."""
         if not 0 < share <= 1:
             raise OptionError(f"{name}: a share of the budget is in (0, 1], not {share:g}")
-        if share > self.left + 1e-9:
+        left = self.left
+        if share > left + _ROUNDING or left == 0.0:
             raise BudgetError(
-                f"{name}: {share:.3g} of the privacy budget asked for, {self.left:.3g} left; ask "
+                f"{name}: {share:.3g} of the privacy budget asked for, {left:.3g} left; ask "
                 "for a smaller share or start anew with other data"
             )
-        sensitivity = float(_MOVES[self.adjacency] * bound.reach)
-        scale = noise.discrete_scale(sensitivity / (math.sqrt(share) * self._mu))
-        scale = max(scale, noise.SMALLEST)
-        self._events.append(Event(name, "discrete Gaussian", sensitivity, scale))
-        total = exact_sum(self._private, statistic, bound, device=device)
-        seed = None if self._insecure_seed is None else self._insecure_seed + len(self._events)
-        noisy = noise.discrete_gaussian(total.numpy(), scale, insecure_seed=seed)
-        return NoisySum(torch.from_numpy(noisy).double() * bound.step, scale * bound.step)
+        if self.epsilon is None:
+            self._spent.append(min(share, left))
+            return 0.0
+        wanted = noise.discrete_scale(sensitivity / (math.sqrt(min(share, left)) * self._mu))
+        # Up by more than all roundings here, so that the ledger never adds up to more than mu^2.
+        scale = max(wanted * (1 + 1e-12), noise.SMALLEST)
+        event = Event(name, "discrete Gaussian", sensitivity, scale)
+        self._events.append(event)
+        self._spent.append((1 / multiplier(event) / self._mu) ** 2)
+        return scale
 
-
-def _mu_squared(events: list[Event]) -> float:
-    return math.fsum(
-        event.count * (event.sensitivity / noise.continuous_scale(event.noise_scale)) ** 2
-        for event in events
-    )
+    def _noised(
+        self, total: Int64[Tensor, "..."], scale: float, part: str = ""
+    ) -> Int64[Tensor, "..."]:
+        if self.epsilon is None:
+            return total
+        seed = None
+        if self._insecure_seed is not None:
+            seed = coins.derive(self._insecure_seed, "noise", len(self._events), part)
+        noisy = noise.discrete_gaussian(total.flatten().numpy(), scale, insecure_seed=seed)
+        return torch.from_numpy(noisy).reshape(total.shape)

@@ -1,7 +1,7 @@
-"""Statistics of one record alone, bounded, rounded to a grid, and summed without rounding.
+"""Statistics of one record alone, bounded and rounded to a grid, so that sums of them are exact.
 
 What one unit (a record, or all records of a group) changes in a sum must be its own statistic and
-nothing else. Floating point breaks this in three ways, each closed here:
+nothing else. Floating point breaks this in three ways, each closed here or in ``sums``:
 
 - What a network says of a record can depend, in its last bits, on where in a batch the record
   stands and on the batch's size. So all batches have the same size, and a record's place in its
@@ -30,10 +30,13 @@ BATCH = 64
 Statistic = Callable[[Tensor, Tensor], Tensor]
 """Inputs (batch, ...) and labels (batch,) to rows (batch, d), each of its own record alone."""
 
+_DOWN = 1 - 2.0**-40
+"""Norms are right to one part in 2^40 at least; what must not exceed them is cut by that much."""
+
 
 @dataclass(frozen=True)
 class Bound:
-    """The L2 norm that a unit's statistic is cut to, and the step of the grid it is rounded to.
+    """The L2 norm that a statistic is cut to, and the step of the grid it is rounded to.
 
     Both in the statistic's own units. A step far below the norm costs nothing.
     """
@@ -42,9 +45,9 @@ class Bound:
     step: float
 
     @classmethod
-    def of(cls, norm: float) -> "Bound":
-        """The bound with 2^20 steps to the norm."""
-        return cls(norm, norm / 2**20)
+    def of(cls, norm: float, bits: int = 20) -> "Bound":
+        """The bound with 2^bits steps to the norm."""
+        return cls(norm, norm / 2**bits)
 
     @property
     def reach(self) -> int:
@@ -54,42 +57,31 @@ class Bound:
     def cut(self, statistic: Float[Tensor, "n d"]) -> Int64[Tensor, "n d"]:
         """Each row in whole steps, of norm at most ``reach``; what is not finite becomes 0."""
         rows = torch.nan_to_num(statistic.double(), nan=0.0, posinf=0.0, neginf=0.0)
-        return self.shrink((rows / self.step).clamp(-(2.0**51), 2.0**51).trunc().long())
-
-    def shrink(self, steps: Int64[Tensor, "n d"]) -> Int64[Tensor, "n d"]:
-        """Rows of whole steps, of norm at most ``reach``; those within it stay as they are."""
-        rows = steps.double()
-        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        # The norm is right to one part in 2^40 at least; towards zero by more than that.
-        shrunk = (rows * (self.reach * (1 - 2.0**-40) / norms.clamp(min=1))).trunc()
+        steps = (rows / self.step).clamp(-(2.0**51), 2.0**51).trunc()
+        norms = torch.linalg.vector_norm(steps, dim=1, keepdim=True)
+        shrunk = (steps * (self.reach * _DOWN / norms.clamp(min=1))).trunc()
         # A norm at the limit may be over it by rounding: such a row is shrunk too.
-        return torch.where(norms > self.reach * (1 - 2.0**-40), shrunk, rows).long()
+        return torch.where(norms > self.reach * _DOWN, shrunk, steps).long()
 
 
-def exact_sum(
-    private: LabeledDataset, statistic: Statistic, bound: Bound, *, device: str = "cpu"
-) -> Int64[Tensor, " d"]:
-    """The sum over units of their bounded statistics in grid steps, exact in any order.
+def rows(
+    private: LabeledDataset,
+    statistic: Statistic,
+    bound: Bound,
+    shares: Float[Tensor, " n"] | None = None,
+    *,
+    device: str = "cpu",
+) -> Iterator[tuple[Int64[Tensor, " m"], Int64[Tensor, "m d"]]]:
+    """Indices of the records of each batch with their bounded statistics, in grid steps.
 
-    Every record's statistic is bounded; where there are groups, the sum of each group's is bounded
-    again, so that a group counts no more than a single record does.
+    shares: numbers in [0, 1], one a record, that its statistic is multiplied by.
     """
-    by_unit: Tensor | None = None
-    total: Tensor | None = None
-    units = None if private.groups is None else private.groups.unique(return_inverse=True)[1]
     for at in batches(private.inputs):
-        there = at >= 0
-        rows = _rows(private, statistic, bound, at, device) * there[:, None]
-        if units is None:
-            total = rows.sum(0) if total is None else total + rows.sum(0)
-        else:
-            if by_unit is None:
-                by_unit = rows.new_zeros(int(units.max()) + 1, rows.shape[1])
-            by_unit.index_add_(0, units[at[there]], rows[there])
-    if by_unit is not None:
-        total = bound.shrink(by_unit).sum(0)
-    assert total is not None, "a dataset has at least one record"
-    return total
+        found, there = _rows(private, statistic, bound, at, device), at >= 0
+        chosen, found = at[there], found[there]
+        if shares is not None:
+            found = (found.double() * (shares[chosen, None] * _DOWN)).trunc().long()
+        yield chosen, found
 
 
 def batches(inputs: Float[Tensor, "n ..."]) -> Iterator[Int64[Tensor, " batch"]]:
@@ -121,6 +113,7 @@ def varies(
     return (full != alone)[sparse >= 0].any()
 
 
+@torch.no_grad()
 def _rows(
     private: LabeledDataset,
     statistic: Statistic,
@@ -130,6 +123,8 @@ def _rows(
 ) -> Int64[Tensor, "batch d"]:
     there = at >= 0
     chosen = at.clamp(min=0)
-    inputs = private.inputs[chosen] * there.view(-1, *[1] * len(private.shape))
-    labels = private.labels[chosen] * there
-    return bound.cut(statistic(inputs.to(device), labels.to(device)).detach().cpu())
+    inputs, labels = private.inputs[chosen], private.labels[chosen]
+    # Not by multiplying with 0, which leaves NaN and infinity of whoever stands in for nobody.
+    inputs = torch.where(there.view(-1, *[1] * len(private.shape)), inputs, 0.0)
+    labels = torch.where(there, labels, 0)
+    return bound.cut(statistic(inputs.to(device), labels.to(device)).cpu())

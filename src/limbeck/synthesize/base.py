@@ -17,6 +17,7 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError
 from limbeck.recipe import recipe
 from limbeck.synthesize.form import Form
+from limbeck.types import Guarantee
 
 Progress = Callable[[float, SyntheticDataset | None], None]
 """Called with the finished share in [0, 1] and, where there is one, the state so far."""
@@ -47,6 +48,11 @@ class Synthesizer(ABC):
     def holds_real_records(self) -> bool:
         """Whether the release contains, or starts as, unperturbed private records."""
         return False
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """The differential-privacy guarantee of what it releases; None where it has none."""
+        return None
 
     @property
     def needs_per_class(self) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
+from limbeck.types import Guarantee
 
 TrainingSet = LabeledDataset | SyntheticDataset
 
@@ -42,6 +43,14 @@ class Trainer(ABC):
     def title(self) -> str:
         """A short name for reports."""
         return self.method_name
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """The differential-privacy guarantee of its classifiers, for the data they are fitted to.
+
+        None where it has none.
+        """
+        return None
 
     def resolve(self, form_shape: tuple[int, ...]) -> "Trainer":
         """A copy fit for records of this shape; OptionError where it cannot serve them."""

@@ -1,0 +1,70 @@
+"""The options of a guarantee, which every private method has, and the budget that they make."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from limbeck.data.dataset import LabeledDataset
+from limbeck.privacy.budget import Budget
+from limbeck.privacy.gaussian import mu_of
+from limbeck.recipe import options
+from limbeck.types import Adjacency, Guarantee, Unit
+
+
+@options
+class Claim:
+    """The options of a guarantee.
+
+    epsilon: None: no noise and no guarantee, but the same computation otherwise.
+    delta: the chance of exception, well below 1 over the number of records.
+    adjacency: "add-remove" one unit, where the number of units is private too, or "replace-one".
+    unit: "record", or "group": all records of one person; None: groups where the data has them.
+    """
+
+    epsilon: Annotated[float, Field(gt=0)] | None = 1.0
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    adjacency: Adjacency = "add-remove"
+    unit: Unit | None = None
+
+    gaussian: ClassVar[bool] = True
+    """Whether all events are Gaussian sums over all records, so that mu-GDP can be claimed."""
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """What is claimed before anything runs; the ledger is empty until then."""
+        if self.epsilon is None:
+            return None
+        mu = mu_of(self.epsilon, self.delta) if self.gaussian else None
+        return Guarantee(self.epsilon, self.delta, self.adjacency, self.unit or "record", mu=mu)
+
+    def unit_of(self, private: LabeledDataset) -> Unit:
+        """What is protected of these data. Whether there are groups is public."""
+        return self.unit or ("record" if private.groups is None else "group")
+
+    def budget(self, private: LabeledDataset, *, insecure_seed: int | None = None) -> Budget:
+        """The budget that these options make of the data; all access to them goes through it."""
+        return Budget(
+            private,
+            epsilon=self.epsilon,
+            delta=self.delta,
+            adjacency=self.adjacency,
+            unit=self.unit,
+            insecure_seed=insecure_seed,
+        )
+
+
+def on_card(budget: Budget) -> dict[str, Any]:
+    """What a card says of what was spent: guarantee, ledger and libraries, in JSON values."""
+    holds = budget.guarantee
+    if holds is None:
+        noise = "none" if budget.epsilon is None else "repeatable, for audits and tests alone"
+        return {"guarantee": None, "ledger": [], "noise": noise}
+    stated = {name: value for name, value in asdict(holds).items() if name != "events"}
+    return {
+        "guarantee": stated,
+        "ledger": [asdict(event) for event in holds.events],
+        "noise": "discrete Gaussian, from the operating system's entropy by OpenDP",
+        "privacy_libraries": {name: version(name) for name in ("opendp", "dp-accounting")},
+    }
