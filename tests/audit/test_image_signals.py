@@ -7,7 +7,7 @@ from limbeck.audit.images.density import density_ratio
 from limbeck.audit.images.embedders import Embedders, random_embed
 from limbeck.audit.images.measures import standard
 from limbeck.audit.images.nearest import nearest
-from limbeck.audit.images.signals import image_signals, kinds
+from limbeck.audit.images.signals import ImageSignals, kinds
 from limbeck.audit.images.tracing import tracing
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
@@ -30,7 +30,8 @@ def test_every_kind_stands_where_its_name_says():
     records, population = draw(6, 0, shape), draw(30, 1, shape)
     releases = [released(4, 2, shape), released(4, 3, shape)]
     pixels = Embedders((lambda x: x.flatten(1),))
-    found = image_signals(records, releases, population, known=pixels)
+    reader = ImageSignals(records, population, known=pixels)
+    found = np.stack([reader.read(release) for release in releases])
     names = kinds(shape)
     assert names == (
         "nearest-l2",
@@ -44,14 +45,3 @@ def test_every_kind_stands_where_its_name_says():
     np.testing.assert_array_equal(found[:, at], tracing(records, releases, population, pixels))
     ratio = density_ratio(records, releases, population, random_embed(shape))
     np.testing.assert_array_equal(found[:, names.index("density-ratio")], ratio)
-
-
-def test_how_runs_are_put_together_changes_nothing():
-    """Shadow runs are read in chunks: a run's signals depend on its own release alone."""
-    shape = (5,)
-    records, population = draw(6, 0, shape), draw(30, 1, shape)
-    releases = [released(4, seed, shape) for seed in (2, 3, 4)]
-    together = image_signals(records, releases, population)
-    assert together.shape == (3, len(kinds(shape)), 6)
-    alone = [image_signals(records, [release], population) for release in releases]
-    np.testing.assert_array_equal(together, np.concatenate(alone))

@@ -143,7 +143,7 @@ def test_a_leak_under_the_true_label_alone_is_not_passed(shift):
     assert subject.attack("lira-true-label").auc.low > 0.9
     assert subject.epsilon_lower.low > 1
     assert verdict((subject,)).outcome == "leak"
-    assert "LiRA, true labels on" in verdict((subject,)).reasons[0]
+    assert "LiRA, under the true labels on" in verdict((subject,)).reasons[0]
     assert gate(as_evidence(subject), (0.1, 0.01))[0] == 1
 
 
@@ -300,7 +300,7 @@ def test_attacks_and_figures_are_readable(leaky):
     named = {
         "loss-threshold": "(loss threshold on",
         "lira": "(LiRA on",
-        "lira-offline": "(LiRA (offline) on",
+        "lira-offline": "(LiRA, offline on",
         "mine": "(mine on",
     }
     for name, said in named.items():

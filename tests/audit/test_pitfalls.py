@@ -291,7 +291,7 @@ class Recorder(Mechanism):
 
 def test_every_shadow_run_repeats_the_whole_mechanism_on_its_own_subset():
     made, mechanism = planned(), Recorder()
-    job = shadow.Job.of(mechanism, made, small(40, 1), control_shift=1.0, device="cpu")
+    job = shadow.Job.of(mechanism, made, small(40, 1), key="k", control_shift=1.0, device="cpu")
     finished = shadow.run(job, shadow.Chunk("key", (2, 5)))
     rows = [torch.from_numpy(made.membership[row]) for row in (2, 5)]
     assert mechanism.ran_on == [

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from limbeck.audit.images.embedders import known_embedders
+from limbeck.audit.images.signals import ImageSignals
 from limbeck.audit.plan import Plan
 from limbeck.audit.signals import observe
 from limbeck.data.dataset import LabeledDataset
@@ -65,6 +67,15 @@ def _pipeline(
             reading = (time.process_time() - started) * len(data) / len(some)
             synthetic = short.craft(read, Form.of(data), [0], device=device)[0]
             run += factor * _timed(lambda: short.craft(read, Form.of(data), [0], device=device))
+        if len(plan.control) > 1:
+            asked = plan.data.select(plan.observed[:_QUERIED].tolist())
+            known = known_embedders(pipeline.synthesizer, plan.data, device=device)
+            started = time.process_time()
+            reader = ImageSignals(asked, plan.control, known=known)
+            preparing = time.process_time() - started
+            reading += preparing * len(plan.observed) / len(asked)
+            made = synthetic
+            run += _timed(lambda: reader.read(made))
     if pipeline.trainer is not None:
         trainer, factor = pipeline.trainer.abridged()
         training = data if synthetic is None else synthetic

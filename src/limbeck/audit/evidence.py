@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from limbeck import types
+from limbeck.audit.attacks.base import SIGNALS, ImageSignal, Signal
 
-SCHEMA = 1
+SCHEMA = 2
 
 # JSON has no NaN: an absent bound is null in the file and NaN in memory.
 Number = Annotated[
@@ -72,10 +73,13 @@ class Curve(Value):
 
 
 class Attack(Value):
-    """One attack against one group of records; p_value is one-sided, of an AUC of 0.5."""
+    """One attack against one group of records, and the signal that it reads.
+
+    p_value is one-sided, of an AUC of 0.5.
+    """
 
     name: str
-    signal: Literal["margin", "hinge", "entropy"]
+    signal: Signal | ImageSignal
     group: Literal["canary", "ordinary", "control"]
     auc: Estimate
     balanced_accuracy: Estimate
@@ -83,6 +87,11 @@ class Attack(Value):
     operating: tuple[Operating, ...]
     curve: Curve
     p_value: Number = math.nan
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether the released images alone are attacked, without a classifier."""
+        return self.signal not in SIGNALS
 
 
 class Check(Value):

@@ -19,6 +19,7 @@ from limbeck.audit import cost, plan, shadow
 from limbeck.audit import views as query
 from limbeck.audit.attacks.base import SIGNALS
 from limbeck.audit.evidence import Evidence, Subject
+from limbeck.audit.images.signals import kinds
 from limbeck.audit.inference import judge
 from limbeck.audit.inference.shadows import TRUE_LABEL, Shadows
 from limbeck.audit.inference.verdict import verdict
@@ -40,6 +41,7 @@ from limbeck.workers import Run, one_thread, peak_memory, pool
 
 DELTA = 1e-5
 CONTROL_EPSILON = 4.0  # the leak planted as the positive control, at DELTA
+_KEPT = ("signals", "images", "control", "accuracy", "example_inputs", "example_labels")
 _CHUNK = {"cpu": 2, "cuda": 32}  # runs a task: a GPU stacks many, a CPU loses less when killed
 
 Progress = Callable[[float, str], None]
@@ -150,6 +152,7 @@ class Session:
             one.mechanism,
             self.plan,
             self.test,
+            key=self._chunk(one, self._all_rows(one.runs), "job").key,
             control_shift=mu_of(CONTROL_EPSILON, DELTA),
             device=self.device,
         )
@@ -172,7 +175,7 @@ class Session:
             spent.append(store.read(key)["cost"].numpy())
         signals = {
             name: np.concatenate([part[name].numpy() for part in parts if name in part])
-            for name in ("signals", "control", "accuracy", "example_inputs", "example_labels")
+            for name in _KEPT
             if any(name in part for part in parts)
         }
         return {**signals, "cost": np.stack(spent)}
@@ -247,6 +250,8 @@ class Session:
             control=signals["control"],
             units=np.concatenate(units),
             labels=made.queries.labels.numpy(),
+            images=signals.get("images"),
+            image_kinds=kinds(made.data.shape) if "images" in signals else (),
         )
         return judge.judge(
             shadows,
@@ -351,6 +356,7 @@ def prepare(
             {"role": one.role, "runs": one.runs, "recipe": recipe(one.mechanism)} for one in audited
         ],
         "attacks": [recipe(attack) for attack in judge.ATTACKS],
+        "image_attacks": [recipe(attack) for attack in judge.IMAGE_ATTACKS],
         "delta": DELTA,
         "device": device,
     }

@@ -8,12 +8,15 @@ models, logits and synthetic sets do not outlive their run.
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.audit.images.embedders import known_embedders
+from limbeck.audit.images.signals import ImageSignals
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.plan import Plan
 from limbeck.audit.signals import observe
@@ -62,16 +65,19 @@ class Arrays:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What all chunks of one audited mechanism share.
+    """What all chunks of one audited mechanism share; jobs of one key are the same.
 
     observed: the records whose signals are read, in the order of Plan.groups.
+    population: bool (observed,), those that are in no run.
     test: for the accuracy of utility runs.
     control_shift: of the positive control, whose signals cover the canaries.
     """
 
+    key: str
     mechanism: Mechanism
     private: Arrays
     observed: Arrays
+    population: np.ndarray
     test: Arrays
     membership: np.ndarray
     seeds: tuple[int, ...]
@@ -88,14 +94,17 @@ class Job:
         plan: Plan,
         test: LabeledDataset,
         *,
+        key: str,
         control_shift: float,
         device: str,
     ) -> "Job":
-        """The job of auditing ``mechanism`` under ``plan``."""
+        """The job of auditing ``mechanism`` under ``plan``; ``key`` is a hash of both."""
         return cls(
+            key=key,
             mechanism=mechanism,
             private=Arrays.of(plan.data),
             observed=Arrays.of(plan.queries),
+            population=np.array(plan.groups) == "control",
             test=Arrays.of(test),
             membership=plan.membership,
             seeds=plan.seeds,
@@ -105,6 +114,12 @@ class Job:
             control_shift=control_shift,
             device=device,
         )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +159,11 @@ def read(job: Job, chunk: Chunk) -> Finished:
 def run(job: Job, chunk: Chunk) -> Finished:
     """Run the mechanism on every row of ``chunk`` and return the signals of each release.
 
-    Shadow rows yield ``signals`` (rows, views, kinds, observed) and ``control`` (rows, views,
-    canaries); utility rows yield ``accuracy`` (rows,) on the test data, and the first of them
-    its synthetic set, ``example_inputs`` and ``example_labels``, for the report's picture.
+    Shadow rows yield ``signals`` (rows, views, kinds, observed), ``control`` (rows, views,
+    canaries) and, where images are released and some observed records are in no run, ``images``
+    (rows, image kinds, observed that are not in the population); utility rows yield ``accuracy``
+    (rows,) on the test data, and the first of them its synthetic set, ``example_inputs`` and
+    ``example_labels``, for the report's picture.
     """
     started = time.process_time()
     rows = list(chunk.rows)
@@ -162,13 +179,15 @@ def run(job: Job, chunk: Chunk) -> Finished:
         reading=reading,
     )
     observed, test = job.observed.dataset(), job.test.dataset()
-    signals, accuracy = [], []
+    signals, images, accuracy = [], [], []
     values: dict[str, np.ndarray] = {}
     for row, release in zip(rows, releases, strict=True):
         if release.classifier is None:
             raise OptionError("a mechanism without a classifier has no signals: give it a trainer")
         if row < job.shadow_runs:
             signals.append(observe(release.classifier, observed.inputs, observed.labels, job.views))
+            if release.synthetic is not None and np.count_nonzero(job.population) > 1:
+                images.append(_image_signals(job).read(release.synthetic))
         else:
             accuracy.append(release.classifier.accuracy(test))
         if row == job.shadow_runs and release.synthetic is not None:
@@ -177,9 +196,26 @@ def run(job: Job, chunk: Chunk) -> Finished:
     if signals:
         values["signals"] = np.stack(signals)
         values["control"] = np.concatenate(list(_control(job, rows)))
+    if images:
+        values["images"] = np.stack(images)
     if accuracy:
         values["accuracy"] = np.array(accuracy)
     return _finished(chunk, values, started)
+
+
+@lru_cache(maxsize=1)
+def _image_signals(job: Job) -> ImageSignals:
+    """What reads released images, kept by a worker from one chunk of a job to the next."""
+    observed, outside = job.observed.dataset(), torch.from_numpy(job.population)
+    records, population = (
+        replace(part, inputs=part.inputs.to(job.device), labels=part.labels.to(job.device))
+        for part in (observed.select(~outside), observed.select(outside))
+    )
+    synthesizer = getattr(job.mechanism, "synthesizer", None)
+    known = None
+    if synthesizer is not None:
+        known = known_embedders(synthesizer, job.private.dataset(), device=job.device)
+    return ImageSignals(records, population, known=known)
 
 
 def _control(job: Job, rows: list[int]) -> Iterator[np.ndarray]:

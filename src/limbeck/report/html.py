@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import pydantic
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from limbeck.audit import titles
 from limbeck.audit.evidence import Attack, Evidence, Operating, Subject
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
@@ -294,6 +295,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         words=words,
+        signal_title=titles.signal,
         at=at,
         headline=headline,
         swatch=cache(figures.swatch),

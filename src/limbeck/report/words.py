@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from limbeck import registry
+from limbeck.audit import titles
 
 
 @dataclass(frozen=True)
@@ -57,64 +58,42 @@ COMPANY = {
     "full-data": "all of the data, no synthesis",
 }
 
-SIGNALS = {"margin": "logit margin", "hinge": "hinge", "entropy": "entropy"}
-
 _WITH_AND_WITHOUT = (
     "compares how the release treats a record with how it treats it when the record is known to "
     "be in, and when it is known to be out"
 )
-_ATTACKS = {
-    "loss-threshold": (
-        "Loss threshold",
-        "calls a record a member when the classifier fits it well",
-    ),
-    "entropy-threshold": (
-        "Entropy threshold",
-        "calls a record a member when the classifier is certain of its label",
-    ),
-    "rmia": (
-        "RMIA",
-        "compares how far the release raises a record's probability with how far it raises that "
-        "of records it has never seen",
-    ),
-    "rmia-offline": (
-        "RMIA, offline",
-        "the same, without any run that held the record",
-    ),
-    "lira": ("LiRA", _WITH_AND_WITHOUT),
-    "lira-offline": (
-        "LiRA, offline",
-        "compares how the release treats a record with how it treats it when the record is known "
-        "to be out",
-    ),
+_NOTES = {
+    "loss-threshold": "calls a record a member when the classifier fits it well",
+    "entropy-threshold": "calls a record a member when the classifier is certain of its label",
+    "rmia": "compares how far the release raises a record's probability with how far it raises "
+    "that of records it has never seen",
+    "rmia-offline": "the same, without any run that held the record",
+    "lira": _WITH_AND_WITHOUT,
+    "lira-offline": "compares how the release treats a record with how it treats it when the "
+    "record is known to be out",
 }
-_TRUE_LABEL = "-true-label"
-_VARIANTS = {
-    "-per-class": ", a threshold for each class",
-    "-pooled": ", pooled variance",
-    "-per-record": ", a variance for each record",
+
+IMAGE_NOTES = {
+    "nearest-l2": "asks how near the nearest released image of its class comes to a record, and "
+    "how near it comes when the record is known to be in or out",
+    "nearest-ssim": "the same by likeness of structure, which small shifts of brightness leave",
+    "nearest-embedding": "the same as a network sees them",
+    "tracing": "asks whether the mean of the released images leans towards a record",
+    "density-ratio": "asks how much likelier a record is among the released images than among "
+    "records that were never in",
 }
 
 
 def attack(name: str) -> str:
-    """The title of an attack."""
-    base, variant = _split(name)
-    return _ATTACKS[base][0] + variant if base in _ATTACKS else name
+    """The title of an attack, as it stands at the start of a line."""
+    title = titles.title(name)
+    return title[0].upper() + title[1:] if title != name else name
 
 
 def attack_note(name: str) -> str:
     """What an attack does, in half a sentence; empty where it is not known."""
-    base, _ = _split(name)
-    if base in _ATTACKS:
-        return _ATTACKS[base][1]
-    known = registry.methods("attack").get(name)
+    base = titles.base(name)
+    if base in _NOTES:
+        return _NOTES[base]
+    known = registry.methods("attack").get(base)
     return known.summary if known else ""
-
-
-def _split(name: str) -> tuple[str, str]:
-    base = name.removesuffix(_TRUE_LABEL)
-    under = "" if base == name else ", under the true labels"
-    for suffix, said in _VARIANTS.items():
-        if base.endswith(suffix):
-            return base.removesuffix(suffix), said + under
-    return base, under

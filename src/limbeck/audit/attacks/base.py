@@ -19,6 +19,9 @@ hinge is z_y minus the largest other logit; entropy is minus the modified predic
 signals.modified_entropy. All are higher where the model is surer of the label.
 """
 
+ImageSignal = Literal["nearest-l2", "nearest-ssim", "nearest-embedding", "tracing", "density-ratio"]
+"""What is read of released images without a classifier: see ``audit.images.signals``."""
+
 
 @dataclass(frozen=True)
 class Observed:

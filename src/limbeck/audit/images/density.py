@@ -17,14 +17,7 @@ from limbeck.errors import OptionError
 _BLOCK = 1024
 
 
-def density_ratio(
-    records: LabeledDataset,
-    releases: Sequence[Labelled],
-    population: LabeledDataset,
-    embed: Embed,
-    *,
-    components: int = 32,
-) -> Float32[np.ndarray, "runs records"]:
+class DensityRatio:
     """The log of p_S(x) / p_ref(x) within the record's class [van Breugel 2023, arXiv 2302.12580].
 
     Both are Gaussian kernel density estimates with Scott's bandwidth n^(-1 / (d + 4)), in the
@@ -34,29 +27,60 @@ def density_ratio(
     population: records that are neither members nor among ``records``. Where it or a release
     lacks the class, all of it stands in. OptionError for fewer than two population records.
     """
-    if len(population) < 2:
-        raise OptionError(
-            f"the density ratio needs a reference and got population records of shape "
-            f"{tuple(population.inputs.shape)}; give some hundreds that are in no run"
-        )
-    device = records.inputs.device
-    own = population.labels.to(device)
-    usual = embedded(embed, population.inputs.to(device))
-    residual = usual.clone()
-    for label in own.unique().tolist():
-        residual[own == label] -= usual[own == label].mean(0)
-    axes = _axes(residual, components)
-    reference, seen = usual @ axes, embedded(embed, records.inputs) @ axes
-    images = [embedded(embed, release.inputs.to(device)) @ axes for release in releases]
-    found = np.empty((len(releases), len(records)), dtype=np.float32)
-    for label in records.labels.unique().tolist():
-        rows = records.labels == label
-        chosen = rows.cpu().numpy()
-        base = _log_density(seen[rows], reference[of_class(own, label)])
-        for run, release in enumerate(releases):
-            members = images[run][of_class(release.labels.to(device), label)]
-            found[run, chosen] = (_log_density(seen[rows], members) - base).cpu().numpy()
-    return found
+
+    def __init__(
+        self,
+        records: LabeledDataset,
+        population: LabeledDataset,
+        embed: Embed,
+        *,
+        components: int = 32,
+    ) -> None:
+        if len(population) < 2:
+            raise OptionError(
+                f"the density ratio needs a reference and got population records of shape "
+                f"{tuple(population.inputs.shape)}; give some hundreds that are in no run"
+            )
+        self._embed = embed
+        self._device = device = records.inputs.device
+        own = population.labels.to(device)
+        usual = embedded(embed, population.inputs.to(device))
+        residual = usual.clone()
+        for label in own.unique().tolist():
+            residual[own == label] -= usual[own == label].mean(0)
+        self._axes = _axes(residual, components)
+        self._seen = embedded(embed, records.inputs) @ self._axes
+        self._of_class = {
+            label: records.labels == label for label in records.labels.unique().tolist()
+        }
+        reference = usual @ self._axes
+        self._base = torch.empty(len(records), device=device)
+        for label, rows in self._of_class.items():
+            points = reference[of_class(own, label)]
+            self._base[rows] = _log_density(self._seen[rows], points)
+
+    def signal(self, release: Labelled) -> Float32[np.ndarray, " records"]:
+        """One value per record."""
+        images = embedded(self._embed, release.inputs.to(self._device)) @ self._axes
+        labels = release.labels.to(self._device)
+        found = torch.empty_like(self._base)
+        for label, rows in self._of_class.items():
+            points = images[of_class(labels, label)]
+            found[rows] = _log_density(self._seen[rows], points) - self._base[rows]
+        return found.cpu().numpy()
+
+
+def density_ratio(
+    records: LabeledDataset,
+    releases: Sequence[Labelled],
+    population: LabeledDataset,
+    embed: Embed,
+    *,
+    components: int = 32,
+) -> Float32[np.ndarray, "runs records"]:
+    """``DensityRatio`` of several releases."""
+    prepared = DensityRatio(records, population, embed, components=components)
+    return np.stack([prepared.signal(release) for release in releases])
 
 
 def _axes(residual: Float[Tensor, "n d"], components: int) -> Float[Tensor, "d k"]:

@@ -10,29 +10,43 @@ from limbeck.audit.images.measures import Measure
 from limbeck.data.dataset import LabeledDataset
 
 
-def nearest(
-    records: LabeledDataset, releases: Sequence[Labelled], measures: Sequence[Measure]
-) -> Float32[np.ndarray, "runs kinds records"]:
-    """Minus the distance to the nearest image of the record's class in each run's release.
+class Nearest:
+    """Minus the distance from each record to the nearest image of its class in a release.
 
     Raw distances tell easy records from hard ones, and the two halves of a split that is not
     random, far better than members from others: only compared across shadow runs (LiRA on these
     signals), or with a reference (``calibrated``), do they speak of membership.
 
-    Where a release has no image of the class, the nearest of any class counts.
-    kinds: in the order of ``measures``.
+    Where a release has no image of the class, the nearest of any class counts. What depends on
+    the records alone is done once, however many releases are read.
     """
-    found = np.empty((len(releases), len(measures), len(records)), dtype=np.float32)
-    for kind, measure in enumerate(measures):
-        prepared = measure.prepare(records.inputs)
-        for run, release in enumerate(releases):
-            images = measure.prepare(release.inputs.to(prepared.device))
-            labels = release.labels.to(prepared.device)
-            for label in records.labels.unique().tolist():
-                own = records.labels == label
-                distances = measure.between(prepared[own], images[of_class(labels, label)])
-                found[run, kind, own.cpu().numpy()] = -distances.amin(1).cpu().numpy()
-    return found
+
+    def __init__(self, records: LabeledDataset, measures: Sequence[Measure]) -> None:
+        self._measures = measures
+        self._prepared = [measure.prepare(records.inputs) for measure in measures]
+        self._of_class = {
+            label: records.labels == label for label in records.labels.unique().tolist()
+        }
+        self._records = len(records)
+
+    def signal(self, release: Labelled) -> Float32[np.ndarray, "measures records"]:
+        """One row per measure."""
+        found = np.empty((len(self._measures), self._records), dtype=np.float32)
+        for kind, (measure, own) in enumerate(zip(self._measures, self._prepared, strict=True)):
+            images = measure.prepare(release.inputs.to(own.device))
+            labels = release.labels.to(own.device)
+            for label, rows in self._of_class.items():
+                distances = measure.between(own[rows], images[of_class(labels, label)])
+                found[kind, rows.cpu().numpy()] = -distances.amin(1).cpu().numpy()
+        return found
+
+
+def nearest(
+    records: LabeledDataset, releases: Sequence[Labelled], measures: Sequence[Measure]
+) -> Float32[np.ndarray, "runs kinds records"]:
+    """``Nearest`` of several releases; kinds in the order of ``measures``."""
+    prepared = Nearest(records, measures)
+    return np.stack([prepared.signal(release) for release in releases])
 
 
 def calibrated(

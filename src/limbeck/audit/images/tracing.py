@@ -12,14 +12,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 
 
-def tracing(
-    records: LabeledDataset,
-    releases: Sequence[SyntheticDataset],
-    population: LabeledDataset,
-    embedders: Embedders,
-    *,
-    ridge: float = 0.1,
-) -> Float32[np.ndarray, "runs records"]:
+class Tracing:
     """<e(x) - r, M (mean of e(S) - r)> over the record's class, averaged over embeddings e.
 
     The tracing statistic of Homer et al. 2008 (doi:10.1371/journal.pgen.1000167) and Dwork et al.
@@ -32,29 +25,64 @@ def tracing(
         v its mean variance: near 0 the likelihood ratio of a mean of Gaussian records, for large
         values the plain inner product.
 
-    An embedding that a record does not enter, or a class without images, adds nothing.
+    An embedding that a record does not enter, or a class without images, adds nothing. What does
+    not depend on the release is computed once.
     """
-    device, labels = records.inputs.device, records.labels
-    classes = len(records.classes)
-    entered = None
-    if embedders.entered is not None:
-        entered = embedders.entered(records.inputs).to(device)
-    total = torch.zeros(len(releases), len(records), device=device)
-    for k, embed in enumerate(embedders.embed):
-        usual = embedded(embed, population.inputs.to(device))
-        own = population.labels.to(device)
-        means, counts = _means(usual, own, classes)
-        centre = torch.where(counts[:, None] > 0, means, usual.mean(0))
-        deviation = embedded(embed, records.inputs) - centre[labels]
-        weighed = _whitened(deviation, usual - centre[own], ridge)
-        if entered is not None:
-            weighed = weighed * entered[:, k, None]
-        for run, release in enumerate(releases):
-            seen = embedded(embed, release.inputs.to(device))
-            found, images = _means(seen, release.labels.to(device), classes)
-            shift = torch.where(images[:, None] > 0, found - centre, 0.0)
-            total[run] += (weighed * shift[labels]).sum(1)
-    return (total / len(embedders.embed)).cpu().numpy()
+
+    def __init__(
+        self,
+        records: LabeledDataset,
+        population: LabeledDataset,
+        embedders: Embedders,
+        *,
+        ridge: float = 0.1,
+    ) -> None:
+        self._labels, self._classes = records.labels, len(records.classes)
+        self._embed = embedders.embed
+        device, own = records.inputs.device, population.labels.to(records.inputs.device)
+        entered = torch.ones(len(records), len(self._embed), dtype=torch.bool, device=device)
+        if embedders.entered is not None:
+            entered = embedders.entered(records.inputs).to(device)
+        self._rows = [column.nonzero()[:, 0] for column in entered.unbind(1)]
+        self._centres: list[Tensor] = []
+        self._weighed: list[Tensor] = []
+        for embed, rows in zip(self._embed, self._rows, strict=True):
+            usual = embedded(embed, population.inputs.to(device))
+            means, counts = _means(usual, own, self._classes)
+            centre = torch.where(counts[:, None] > 0, means, usual.mean(0))
+            self._centres.append(centre)
+            if not len(rows):
+                self._weighed.append(centre[:0])
+                continue
+            deviation = embedded(embed, records.inputs[rows]) - centre[self._labels[rows]]
+            self._weighed.append(_whitened(deviation, usual - centre[own], ridge))
+
+    def signal(self, release: SyntheticDataset) -> Float32[np.ndarray, " records"]:
+        """One value per record."""
+        device = self._labels.device
+        images, labels = release.inputs.to(device), release.labels.to(device)
+        total = torch.zeros(len(self._labels), device=device)
+        parts = zip(self._embed, self._rows, self._centres, self._weighed, strict=True)
+        for embed, rows, centre, weighed in parts:
+            if not len(rows):
+                continue
+            found, count = _means(embedded(embed, images), labels, self._classes)
+            shift = torch.where(count[:, None] > 0, found - centre, 0.0)
+            total[rows] += (weighed * shift[self._labels[rows]]).sum(1)
+        return (total / len(self._embed)).cpu().numpy()
+
+
+def tracing(
+    records: LabeledDataset,
+    releases: Sequence[SyntheticDataset],
+    population: LabeledDataset,
+    embedders: Embedders,
+    *,
+    ridge: float = 0.1,
+) -> Float32[np.ndarray, "runs records"]:
+    """``Tracing`` of several releases."""
+    prepared = Tracing(records, population, embedders, ridge=ridge)
+    return np.stack([prepared.signal(release) for release in releases])
 
 
 def _means(

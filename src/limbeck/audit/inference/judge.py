@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from limbeck.audit import evidence
-from limbeck.audit.attacks.base import MembershipAttack, Observed, Signal
+from limbeck.audit.attacks.base import ImageSignal, MembershipAttack, Observed, Signal
 from limbeck.audit.attacks.entropy_threshold import EntropyThreshold
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.attacks.loss_threshold import LossThreshold
@@ -29,6 +29,9 @@ ATTACKS: tuple[MembershipAttack, ...] = (
     RMIA(),
 )
 
+IMAGE_ATTACKS: tuple[MembershipAttack, ...] = (LiRA(),)
+"""What is made of each kind of signal of the released images alone."""
+
 CONTRADICTED = 0.999
 """Confidence at which a bound above the claimed epsilon is called a contradiction."""
 
@@ -46,6 +49,7 @@ def judge(
     seed: int,
     target_utility: float | None = None,
     attacks: Sequence[MembershipAttack] = ATTACKS,
+    image_attacks: Sequence[MembershipAttack] = IMAGE_ATTACKS,
     delta: float = 1e-5,
     control_epsilon: float = 4.0,
 ) -> evidence.Subject:
@@ -61,11 +65,12 @@ def judge(
             clusters = shadows.clusters(group)
             found += [
                 _judge_attack(*reading, group, clusters)
-                for reading in shadows.readings(group, attacks)
+                for reading in shadows.readings(group, attacks, image_attacks)
             ]
     group = shadows.attacked
     clusters = shadows.clusters(group)
-    candidates = [(attack, seen) for _, _, attack, seen in shadows.readings(group, attacks)]
+    readings = shadows.readings(group, attacks, image_attacks)
+    candidates = [(attack, seen) for _, _, attack, seen in readings]
     balanced = exactly_balanced(shadows.membership[:, shadows.groups == group])
     planted = Observed(shadows.control, candidates[0][1].membership)
 
@@ -128,7 +133,7 @@ def exactly_balanced(membership: Bool[np.ndarray, "runs records"]) -> bool:
 
 def _judge_attack(
     name: str,
-    signal: Signal,
+    signal: Signal | ImageSignal,
     attack: MembershipAttack,
     seen: Observed,
     group: Group,

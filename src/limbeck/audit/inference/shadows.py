@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from limbeck.audit.attacks.base import SIGNALS, MembershipAttack, Observed, Signal
+from limbeck.audit.attacks.base import SIGNALS, ImageSignal, MembershipAttack, Observed, Signal
 from limbeck.audit.inference.intervals import Clusters
 from limbeck.errors import OptionError
 
@@ -34,6 +34,8 @@ class Shadows:
         records (canaries, or ordinary records where there are no canaries), in their order.
     units: integers (records,), equal for records that share their coins; None: none do.
     labels: integers (records,), the classes under which the signals were read; None: unknown.
+    images: float32 (runs, image kinds, records but control ones), what was read of the released
+        images alone, kinds in the order of ``image_kinds``; None where none were released.
     """
 
     signals: np.ndarray
@@ -43,6 +45,8 @@ class Shadows:
     control: np.ndarray
     units: np.ndarray | None = None
     labels: np.ndarray | None = None
+    images: np.ndarray | None = None
+    image_kinds: tuple[ImageSignal, ...] = ()
 
     def __post_init__(self) -> None:
         runs, _, kinds, records = self.signals.shape
@@ -60,6 +64,13 @@ class Shadows:
                     f"{name} has shape {value.shape}; signals of shape {self.signals.shape} "
                     f"need {shape}"
                 )
+        judged = int((self.groups != "control").sum())
+        read = (runs, len(self.image_kinds), judged)
+        if self.images is not None and self.images.shape != read:
+            raise OptionError(
+                f"images has shape {self.images.shape}; {runs} runs, {len(self.image_kinds)} image "
+                f"kinds and {judged} records beside the control ones need {read}"
+            )
         if not 2 <= kinds <= len(SIGNALS):
             raise OptionError(
                 f"signals of shape {self.signals.shape} hold {kinds} kinds, not "
@@ -94,13 +105,17 @@ class Shadows:
         return "canary" if (self.groups == "canary").any() else "ordinary"
 
     def readings(
-        self, group: Group, attacks: Sequence[MembershipAttack]
-    ) -> list[tuple[str, Signal, MembershipAttack, Observed]]:
+        self,
+        group: Group,
+        attacks: Sequence[MembershipAttack],
+        image_attacks: Sequence[MembershipAttack] = (),
+    ) -> list[tuple[str, Signal | ImageSignal, MembershipAttack, Observed]]:
         """Every attack of use on one group, its name, and what it reads of which signal.
 
-        Attacks on canaries under their true labels are named after them.
+        image_attacks: read every kind of image signal. Attacks on canaries under their true
+        labels are named after them.
         """
-        found = []
+        found: list[tuple[str, Signal | ImageSignal, MembershipAttack, Observed]] = []
         for name, suffix in ((group, ""), (TRUE_LABEL, "-true-label")):
             if suffix and (group != "canary" or not (self.groups == name).any()):
                 continue
@@ -113,6 +128,9 @@ class Shadows:
                     and attack.applies(seen)
                     and (attack.finds_direction or not suffix)
                 ]
+            for kind, read in enumerate(self.image_kinds if self.images is not None else ()):
+                seen = self._of_images(name, kind)
+                found += [(attack.title + suffix, read, attack, seen) for attack in image_attacks]
         return found
 
     def observed(self, group: Group, signal: Signal) -> Observed:
@@ -128,6 +146,12 @@ class Shadows:
             population=signals[:, :, control] if len(control) else None,
             labels=None if self.labels is None else self.labels[records],
         )
+
+    def _of_images(self, group: str, kind: int) -> Observed:
+        assert self.images is not None
+        records = np.flatnonzero(self.groups == group)
+        columns = np.flatnonzero(self.groups[self.groups != "control"] == group)
+        return Observed(self.images[:, [kind]][:, :, columns], self.membership[:, records])
 
     def clusters(self, group: Group) -> Clusters:
         """The units of one group."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from limbeck.audit import evidence
+from limbeck.audit import evidence, titles
 from limbeck.audit.inference.flags import CONTRADICTED
 
 FAMILYWISE = 0.01
@@ -15,29 +15,12 @@ HEADLINE_FPR = 0.01
 HINT = 0.05
 """The same for "something may be there", which is not yet a leak and no longer nothing."""
 
-_TITLES = {
-    "loss-threshold": "loss threshold",
-    "loss-threshold-per-class": "loss threshold per class",
-    "entropy-threshold": "entropy threshold",
-    "entropy-threshold-per-class": "entropy threshold per class",
-    "rmia": "RMIA",
-    "rmia-offline": "RMIA (offline)",
-    "lira": "LiRA",
-    "lira-offline": "LiRA (offline)",
-    "lira-pooled": "LiRA (pooled variance)",
-    "lira-per-record": "LiRA (variance per record)",
-    "lira-offline-pooled": "LiRA (offline, pooled variance)",
-    "lira-offline-per-record": "LiRA (offline, variance per record)",
-}
-
-_TRUE_LABEL = "-true-label"
-
 ATTACKER = (
     "an attacker who holds the release, knows the records in question, and can repeat the "
     "mechanism on data like yours"
 )
+IMAGES_NOT_TESTED = "attacks on the released images alone, without training a model on them"
 NOT_TESTED = (
-    "attacks on the released images alone, without training a model on them",
     "reconstruction of records from the release",
     "several releases of the same data, attacked together",
     "an attacker who knows all other records and the mechanism's coins",
@@ -98,6 +81,8 @@ def verdict(
     checks = [check.sentence for check in (subject.positive_control, subject.null_test)]
     reasons += checks + [sentence for sentence in warnings if sentence not in checks]
     reasons += [_beside(other) for other in subjects[1:]]
+    if not any(attack.reads_images for attack in subject.attacks):
+        not_tested = (IMAGES_NOT_TESTED, *not_tested)
     return evidence.Verdict(
         outcome=outcome, headline=headline, reasons=tuple(reasons), not_tested=tuple(not_tested)
     )
@@ -123,10 +108,9 @@ def _gave_away(attack: evidence.Attack, corrected: float) -> str:
 
 
 def attack_title(attack: evidence.Attack) -> str:
-    """An attack's name in a sentence; that of an attack which is not limbeck's is its own."""
-    name = attack.name.removesuffix(_TRUE_LABEL)
-    title = _TITLES.get(name, name)
-    return title if name == attack.name else f"{title}, true labels"
+    """An attack in a sentence, with the images' signal that it reads, if it reads one."""
+    name = titles.title(attack.name)
+    return f"{name} on the {titles.signal(attack.signal)}" if attack.reads_images else name
 
 
 def _strongest(subject: evidence.Subject) -> str:
