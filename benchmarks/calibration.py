@@ -85,24 +85,29 @@ def coverage(repetitions: int, seed: int) -> None:
     names = ["AUC", *(f"{n}@{f:g}" for f in roc.NOMINAL_FPRS for n in ("TPR", "FPR"))]
     print("runs records shift record run factor   " + " ".join(f"{name:>12}" for name in names))
     effects = ((0, 0, 0), (1, 0, 0), (0, 0.5, 0), (1, 0.5, 0), (1, 0.5, FACTOR))
-    outside: dict[str, int] = {"below 93": 0, "above 98.5": 0, "wider than 1.5": 0}
-    cells = 0
+    said = ("below 93", "above 98.5", "wider than 1.5")
+    outside = {resolved: dict.fromkeys(said, 0) for resolved in (True, False)}
+    cells = {True: 0, False: 0}
     for runs, units, shift, effect in itertools.product((16, 64), (100, 500), (0, 1), effects):
         g = numpy_generator(seed, "coverage", runs, units, shift, str(effect))
         drawn = [list(_estimates(g, runs, units, shift, *effect)) for _ in range(repetitions)]
         row = []
-        for figures in zip(*drawn, strict=True):
+        for name, figures in zip(names, zip(*drawn, strict=True), strict=True):
             held = 100 * np.mean([e.low <= truth <= e.high for e, truth in figures])
             error = np.std([e.value - truth for e, truth in figures])
             width = np.mean([e.high - e.low for e, _ in figures]) / (2 * 1.96 * error)
             row.append(f"{held:5.1f} ({width:4.2f})")
-            cells += 1
-            outside["below 93"] += held < 93
-            outside["above 98.5"] += held > 98.5
-            outside["wider than 1.5"] += width > 1.5
+            # A rate that an audit of this size calls "not resolvable" is counted apart.
+            fpr = float(name.partition("@")[2] or 1.0)
+            resolved = fpr * runs * units / 2 >= roc.EXPECTED_FALSE_POSITIVES
+            cells[resolved] += 1
+            for what, true in zip(said, (held < 93, held > 98.5, width > 1.5), strict=True):
+                outside[resolved][what] += bool(true)
         head = f"{runs:4} {units:7} {shift:5} {effect[0]:6} {effect[1]:3} {effect[2]:6}   "
         print(head + " ".join(f"{cell:>12}" for cell in row), flush=True)
-    print(f"Of {cells}: " + ", ".join(f"{count} {what}" for what, count in outside.items()))
+    for resolved, word in ((True, "resolvable"), (False, "called not resolvable")):
+        counts = ", ".join(f"{count} {what}" for what, count in outside[resolved].items())
+        print(f"Of {cells[resolved]} {word}: {counts}")
 
 
 def _estimates(

@@ -10,10 +10,13 @@ from scipy import stats
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.intervals import (
     Clusters,
+    Excess,
     clopper_pearson,
     fewest_freedom,
+    freedom_of,
+    mid_p,
     rate,
-    satterthwaite,
+    rate_of_hits,
     student_discount,
     student_p_value,
     two_way_variance,
@@ -24,6 +27,32 @@ from limbeck.audit.inference.intervals import (
 def test_clopper_pearson_is_scipys(k, n):
     expected = stats.binomtest(k, n).proportion_ci(0.95, method="exact")
     np.testing.assert_allclose(clopper_pearson(float(k), float(n)), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 30), (7, 20), (3, 4000)])
+def test_mid_p_leaves_a_tail_on_each_side_with_equal_counts_halved(k, n):
+    low, high = mid_p(float(k), float(n))
+    for end, expected in ((low, 0.025), (high, 0.975)):
+        binomial = stats.binom(n, end)
+        assert binomial.sf(k) + binomial.pmf(k) / 2 == pytest.approx(expected, abs=1e-7)
+    outer = clopper_pearson(float(k), float(n))
+    assert outer[0] < low < k / n < high < outer[1]
+    assert mid_p(0.0, 10.0) == (0.0, pytest.approx(1 - 0.05**0.1))  # (1 - p)^10 / 2 = 2.5%
+    assert mid_p(10.0, 10.0) == (pytest.approx(0.05**0.1), 1.0)
+
+
+def test_mid_p_covers_what_it_says_where_the_exact_interval_covers_far_more():
+    n, rates = 1000, np.linspace(2e-4, 5e-3, 200)
+    held = {name: np.zeros(len(rates)) for name in ("exact", "mid-p")}
+    for k in range(40):
+        masses = stats.binom.pmf(k, n, rates)
+        for name, ends in (
+            ("exact", clopper_pearson(float(k), 1e3)),
+            ("mid-p", mid_p(float(k), 1e3)),
+        ):
+            held[name] += masses * ((ends[0] <= rates) & (rates <= ends[1]))
+    assert held["exact"].mean() > 0.975
+    assert 0.945 < held["mid-p"].mean() < 0.97
 
 
 def test_two_way_variance_sums_the_pairs_that_share_a_run_or_a_record():
@@ -83,21 +112,43 @@ def test_few_clusters_widen_by_student():
     assert student_p_value(1.0, influence, Clusters.separate(4)) == pytest.approx(expected)
 
 
-def test_freedom_is_that_of_the_clusters_as_far_as_they_matter():
+def test_excess_is_what_clusters_add_over_the_square_of_the_rate():
     g = np.random.default_rng(12)
-    noise = g.standard_normal((16, 200))
-    run = g.standard_normal((16, 1))
-    assert satterthwaite(noise - noise.mean(1)[:, None] - noise.mean(0)) == 3199
-    assert 15 <= satterthwaite(noise + 30 * run) < 16
-    unit = g.standard_normal(200)
-    assert 190 < satterthwaite(noise + 30 * unit) < 260
-    some = noise + 0.1 * run
-    by_run = (some.sum(1) ** 2).sum() * 16 / 15
-    by_unit, trial = (some.sum(0) ** 2).sum() * 200 / 199, (some**2).sum()
-    parts = max(by_run - trial, 0) ** 2 / 15 + max(by_unit - trial, 0) ** 2 / 199
-    expected = max(by_run + by_unit - trial, trial) ** 2 / parts
-    assert satterthwaite(some) == pytest.approx(max(expected, 15))
-    assert satterthwaite(np.zeros((1, 4))) == 3
+    hits = (g.standard_normal((16, 200)) + g.standard_normal((16, 1)) > 1.5).astype(float)
+    value = hits.mean()
+    influence = (hits - value) / hits.size
+    found = Excess.of(value, influence)
+    trial = (influence**2).sum()
+    assert found.run == pytest.approx(((influence.sum(1) ** 2).sum() * 16 / 15 - trial) / value**2)
+    assert found.unit == 0.0
+    assert Excess.of(0.0, influence) == Excess(0.0, 0.0)
+    assert Excess(0.1, 0.3).likewise(Excess(0.5, 0.1).times(2.0)) == Excess(0.55, 0.3)
+
+
+def test_freedom_is_that_of_the_clusters_as_far_as_they_matter():
+    assert freedom_of(1.0, Excess(0.0, 0.0), 16, 200) == 3199
+    assert freedom_of(1.0, Excess(1e4, 0.0), 16, 200) == pytest.approx(15, rel=1e-3)
+    assert freedom_of(1.0, Excess(0.0, 1e4), 16, 200) == pytest.approx(199, rel=1e-3)
+    some = freedom_of(1.0, Excess(0.5, 0.2), 16, 200)
+    assert some == pytest.approx(1.7**2 / (0.25 / 15 + 0.04 / 199))
+    assert freedom_of(1.0, Excess(0.0, 0.0), 1, 4) == 3
+
+
+def test_few_hits_take_over_the_dependence_that_more_hits_show():
+    side = np.ones((16, 300), dtype=bool)
+    few, many = np.zeros(side.shape, dtype=bool), np.zeros(side.shape, dtype=bool)
+    few[[0, 5, 9], [7, 50, 200]] = True
+    many[2, :9] = True
+    spread = few.copy()
+    spread[np.arange(6), np.arange(6)] = True
+    clusters = Clusters.separate(300)
+    alike = rate_of_hits(few, spread, side, clusters, times=3.0)
+    apart = rate_of_hits(few, few | many, side, clusters, times=3.0)
+    assert alike.value == apart.value == 3 / side.size
+    assert alike.trials == side.size
+    np.testing.assert_allclose((alike.low, alike.high), mid_p(3.0, 4800.0), rtol=0.01)
+    assert apart.high > 1.2 * alike.high
+    assert apart.low < alike.low
 
 
 def simulate(g, runs, records, shift, record_effect, run_effect):

@@ -2,20 +2,24 @@
 
 A trial is one (run, record). Trials of one record are dependent, and so are trials of one run.
 The variance of a mean over trials is V_record + V_run - V_trial, two-way clustered on influence
-values [Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136]. A rate then gets the exact
-(Clopper-Pearson) interval of a binomial with as many trials as carry that variance [Korn and
-Graubard 1998, Survey Methodology 24(2)]: it stays in [0, 1], is asymmetric near its ends, and has
-no zero width there. Student's t stands in for the normal: with the smaller number of clusters, or
-for rates of hits with Satterthwaite's degrees of freedom, since a variance that is hardly above
-that of independent trials is known from all of them.
+values [Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136]. A rate then gets the
+interval of a binomial with as many trials as carry that variance [Korn and Graubard 1998, Survey
+Methodology 24(2)]: it stays in [0, 1], is asymmetric near its ends, and has no zero width there.
+Student's t stands in for the normal: with the smaller number of clusters, or for rates of hits
+with Satterthwaite's degrees of freedom, since a variance that is hardly above that of independent
+trials is known from all of them.
+
+Where next to no hit is expected, the exact interval of a binomial (Clopper-Pearson) covers far
+more than it says, and rates of hits take its mid-p form [Lancaster 1961,
+doi:10.1080/01621459.1961.10482105], which covers what it says on average.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from scipy import sparse, special
+from jaxtyping import Bool, Float
+from scipy import optimize, sparse, special
 
 from limbeck.types import Estimate
 
@@ -70,20 +74,46 @@ def two_way_variance(influence: Float[np.ndarray, "runs units"]) -> float:
     return max(run + unit - trial, trial)
 
 
-def satterthwaite(influence: Float[np.ndarray, "runs units"]) -> float:
-    """Degrees of freedom of ``two_way_variance``: many where little of it is due to clusters.
+@dataclass(frozen=True)
+class Excess:
+    """What sharing a run, and sharing a unit, adds to the variance of a rate, over its square.
 
-    Satterthwaite 1946 (doi:10.2307/3002019), with what either clustering adds to the variance of
-    independent trials as the uncertain parts; never fewer than those of the fewer clusters.
+    Relative to the rate, so that rates which rest on more or fewer hits can be compared.
     """
-    runs, units = influence.shape
-    run, unit, trial = _one_way_variances(influence)
-    parts = ((run, runs), (unit, units))
-    uncertain = sum(max(part - trial, 0.0) ** 2 / max(count - 1, 1) for part, count in parts)
+
+    run: float
+    unit: float
+
+    @classmethod
+    def of(cls, value: float, influence: Float[np.ndarray, "runs units"]) -> "Excess":
+        """The excess over independent trials, each part at least 0; none of a rate of 0."""
+        if value == 0:
+            return cls(0.0, 0.0)
+        run, unit, trial = (part / value**2 for part in _one_way_variances(influence))
+        return cls(max(run - trial, 0.0), max(unit - trial, 0.0))
+
+    def likewise(self, wider: "Excess") -> "Excess":
+        """Where few hits show no dependence by luck, half of what more of them show counts."""
+        return Excess(
+            max(self.run, (self.run + wider.run) / 2), max(self.unit, (self.unit + wider.unit) / 2)
+        )
+
+    def times(self, factor: float) -> "Excess":
+        """The excess of a rate so many times smaller, were all hits to fall together."""
+        return Excess(self.run * factor, self.unit * factor)
+
+
+def freedom_of(trial: float, excess: Excess, runs: int, units: int) -> float:
+    """Degrees of freedom of a variance that is ``trial`` and an excess (both over the square).
+
+    Satterthwaite 1946 (doi:10.2307/3002019), with the excess as the uncertain parts: many where
+    little is due to clusters, and never fewer than those of the fewer clusters.
+    """
+    uncertain = excess.run**2 / max(runs - 1, 1) + excess.unit**2 / max(units - 1, 1)
     fewest = fewest_freedom(runs, units)
     if uncertain == 0:
-        return max(fewest, influence.size - 1.0)
-    return float(max(fewest, max(run + unit - trial, trial) ** 2 / uncertain))
+        return max(fewest, runs * units - 1.0)
+    return float(max(fewest, (trial + excess.run + excess.unit) ** 2 / uncertain))
 
 
 def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
@@ -94,17 +124,23 @@ def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> tu
     return float(low), float(high)
 
 
-def design_effect(
-    value: float, influence: Float[np.ndarray, "runs records"], clusters: Clusters, at_most: int
-) -> float:
-    """How many times more the rate varies than over ``at_most`` independent trials; at least 1.
+def mid_p(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
+    """Mid-p interval of a binomial rate; counts need not be whole numbers.
 
-    1 also where the rate is exactly 0 or 1 and no spread can be seen.
+    Its ends are the rates at which P[more] + P[equal] / 2 is one tail and all but one tail: a
+    little inside Clopper-Pearson's, where P[equal] counts in full.
     """
-    independent = value * (1 - value) / at_most
-    if independent == 0:
-        return 1.0
-    return max(two_way_variance(clusters.sum(influence)) / independent, 1.0)
+    tail, failures = (1 - level) / 2, trials - successes
+
+    def beyond(rate: float, wanted: float) -> float:
+        as_many = special.betainc(successes, failures + 1, rate) if successes > 0 else 1.0
+        more = special.betainc(successes + 1, failures, rate) if failures > 0 else 0.0
+        return float(as_many + more) / 2 - wanted
+
+    def end(wanted: float) -> float:
+        return float(optimize.brentq(beyond, 0.0, 1.0, args=(wanted,), xtol=1e-12))
+
+    return (end(tail) if successes > 0 else 0.0), (end(1 - tail) if failures > 0 else 1.0)
 
 
 def rate(
@@ -114,8 +150,6 @@ def rate(
     *,
     at_most: int,
     trials: int,
-    like: float = 1.0,
-    freedom: float | None = None,
     level: float = LEVEL,
 ) -> Estimate:
     """A rate in [0, 1] with its interval.
@@ -123,17 +157,45 @@ def rate(
     influence: what each trial adds to value's deviation from the truth (sums to 0).
     at_most: the largest number of independent binomial trials that the rate can be worth.
     trials: the count to report.
-    like: design effect of a rate of the same trials that rests on more of them. A few hits fall
-        on different records by luck and then look independent: half of any excess counts.
-    freedom: of Student's t; None: one less than the smaller number of clusters.
     """
-    effect = design_effect(value, influence, clusters, at_most)
-    effect = max(effect, (effect + like) / 2)
-    if freedom is None:
-        freedom = fewest_freedom(len(influence), clusters.count)
+    independent = value * (1 - value) / at_most
+    effect = 1.0  # also of a rate of exactly 0 or 1, where no spread can be seen
+    if independent > 0:
+        effect = max(two_way_variance(clusters.sum(influence)) / independent, 1.0)
+    freedom = fewest_freedom(len(influence), clusters.count)
     effective = at_most / effect * student_discount(freedom, level)
     low, high = clopper_pearson(value * effective, effective, level)
     return Estimate(value, low, high, trials, level)
+
+
+def rate_of_hits(
+    hits: Bool[np.ndarray, "runs records"],
+    wider: Bool[np.ndarray, "runs records"],
+    side: Bool[np.ndarray, "runs records"],
+    clusters: Clusters,
+    *,
+    times: float,
+    level: float = LEVEL,
+) -> Estimate:
+    """The share of the trials of ``side`` that are hits, with its interval.
+
+    wider: hits of a threshold that about ``times`` as many trials exceed, for the dependence that
+        a few hits are too few to show.
+    """
+    count = int(np.count_nonzero(side))
+    parts = []
+    for exceed in (hits, wider):
+        value = np.count_nonzero(exceed & side) / count
+        parts.append(Excess.of(value, clusters.sum((exceed - value) * side / count)))
+    value = np.count_nonzero(hits & side) / count
+    excess = parts[0].likewise(parts[1].times(times))
+    # Of no hit at all, as for one: the next run may hold several that fall together.
+    independent = (1 - value) / (max(value, 1 / count) * count)
+    freedom = freedom_of(independent, excess, len(hits), clusters.count)
+    effect = 1.0 if independent == 0 else 1 + (excess.run + excess.unit) / independent
+    effective = count / effect * student_discount(freedom, level)
+    low, high = mid_p(value * effective, effective, level)
+    return Estimate(value, low, high, count, level)
 
 
 def fewest_freedom(runs: int, units: int) -> float:

@@ -9,9 +9,8 @@ from scipy import special
 from limbeck.audit import evidence
 from limbeck.audit.inference.intervals import (
     Clusters,
-    design_effect,
     rate,
-    satterthwaite,
+    rate_of_hits,
     student_p_value,
 )
 from limbeck.errors import OptionError
@@ -25,7 +24,7 @@ EXPECTED_FALSE_POSITIVES = 10
 """Below this many expected, a false-positive rate is not resolvable."""
 
 _FOLDS = 16
-_WIDER = 3
+_WIDER = 3.0
 """A rate's dependence between trials is also looked at where it rests on three times as many."""
 
 
@@ -91,20 +90,10 @@ class Trials:
     ) -> Estimate:
         """The share of one side above the threshold of its run, with its interval.
 
-        wider: thresholds that more scores exceed, for the dependence between trials.
+        wider: thresholds that ``_WIDER`` times as many scores exceed.
         """
-        count = int(np.count_nonzero(side))
-        many = design_effect(*self.share(self.scores > wider[:, None], side), self.clusters, count)
-        value, influence = self.share(self.scores > threshold[:, None], side)
-        return rate(
-            value,
-            influence,
-            self.clusters,
-            at_most=count,
-            trials=count,
-            like=many,
-            freedom=satterthwaite(self.clusters.sum(influence)),
-        )
+        hits, more = (self.scores > at[:, None] for at in (threshold, wider))
+        return rate_of_hits(hits, more, side, self.clusters, times=_WIDER)
 
 
 def auc(trials: Trials) -> tuple[Estimate, float]:
@@ -188,7 +177,8 @@ def _with_wider(
     trials: Trials, fprs: tuple[float, ...]
 ) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
     wider = tuple(min(_WIDER * fpr, 1.0) for fpr in fprs)
-    yield from zip(fprs, trials.thresholds(fprs), trials.thresholds(wider), strict=True)
+    found = trials.thresholds(fprs + wider)
+    yield from zip(fprs, found[: len(fprs)], found[len(fprs) :], strict=True)
 
 
 def balanced_accuracy(trials: Trials) -> Estimate:
