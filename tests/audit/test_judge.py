@@ -349,3 +349,36 @@ def test_shadows_that_do_not_fit_are_refused_in_one_line():
         shadows(0.0, units=np.zeros(190, dtype=int))
     with pytest.raises(OptionError, match="1 kinds"):
         shadows(0.0, signals=np.zeros((20, 2, 1, 190), dtype=np.float32))
+
+
+def test_images_that_give_members_away_are_a_leak_of_their_own():
+    seen = shadows(0.0)
+    g = np.random.default_rng(5)
+    inside = seen.membership[:, seen.groups != "control"]
+    images = g.standard_normal((20, 2, inside.shape[1]))
+    kinds = ("nearest-l2", "tracing")
+    blind = replace(seen, images=images.astype(np.float32), image_kinds=kinds)
+    assert verdict((judged(blind),)).outcome == "none-found"
+    images[:, 1] += 3 * inside
+    subject = judged(replace(blind, images=images.astype(np.float32)))
+    found = verdict((subject,))
+    assert found.outcome == "leak"
+    assert "LiRA on the tracing in the images" in found.reasons[0]
+    assert subject.attack("lira", "tracing").auc.low > 0.9
+    assert subject.attack("lira", "nearest-l2").auc.low < 0.55
+    assert subject.epsilon_lower.low > 1, "the bound may choose what the images say"
+    named = "attacks on the released images alone"
+    assert not any(named in item for item in found.not_tested)
+    assert any(named in item for item in verdict((judged(seen),)).not_tested)
+    with pytest.raises(OptionError, match=r"images has shape \(20, 2, 3\).*need \(20, 2, 180\)"):
+        replace(blind, images=images[:, :, :3].astype(np.float32))
+
+
+def test_precision_falls_with_the_share_of_members(leaky):
+    values = [p.value.value for p in leaky.precision]
+    assert [p.prior for p in leaky.precision] == [0.5, 0.1, 0.01]
+    first = leaky.precision[0]
+    point = leaky.attack(first.attack, first.signal).operating[1]
+    assert first.nominal_fpr == point.nominal_fpr == 0.01
+    tpr, fpr = point.tpr.value, point.realised_fpr.value
+    assert values == pytest.approx([tpr * p / (tpr * p + fpr * (1 - p)) for p in (0.5, 0.1, 0.01)])

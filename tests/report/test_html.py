@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import limbeck.report
-from limbeck.audit.evidence import Check, Estimate, Evidence
+from limbeck.audit.evidence import Check, Claim, Estimate, Evidence, Precision, Risk
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
 from limbeck.report import render, report
@@ -370,3 +370,52 @@ def test_damaged_cost_is_one_line(tmp_path, evidence):
         (tmp_path / "cost.json").write_text(damaged)
         with pytest.raises(StoreError, match=r"cost\.json"):
             report(tmp_path, tmp_path / "report.html")
+
+
+def test_single_records_and_what_a_finding_is_worth(evidence):
+    worst = Estimate(value=0.83, low=0.61, high=0.97, trials=17)
+    risk = Risk(
+        attack="lira",
+        signal="nearest-ssim",
+        group="ordinary",
+        fpr=0.01,
+        records=1234,
+        named=7,
+        most_exposed=worst,
+    )
+    worth = [
+        Precision(
+            attack="rmia-offline",
+            signal="tracing",
+            nominal_fpr=0.001,
+            prior=prior,
+            value=Estimate(value=value, low=value - 0.1, high=value + 0.1, trials=64),
+        )
+        for prior, value in ((0.5, 0.8), (0.01, 0.125))
+    ]
+    told = change(evidence, risks=(risk,), precision=tuple(worth))
+    seen = words(render(told)).replace("\u00a0", " ")
+    assert "Ordinary records (LiRA, nearest image, in structure): 7 of 1,234 have" in seen
+    assert "named in 83% [61%, 97%] of its runs" in seen
+    assert "(RMIA, offline, tracing in the images) names someone at 0.1% false alarms" in seen
+    assert "50% were in 80% [70%, 90%]" in seen
+    assert "1% were in 12.5% [2.5%, 22.5%]" in seen or "1% were in 12% [2%, 22%]" in seen
+    shared = words(render(told, share=True))
+    assert "1,234" not in shared and "most exposed" not in shared
+    assert 'id="exposed"' not in render(evidence)
+
+
+def test_a_claim_stands_beside_what_the_runs_say(evidence):
+    given = {"epsilon": 1.0, "delta": 1e-5, "adjacency": "add-remove", "unit": "record"}
+    said = "The runs do not refute the claimed epsilon 1."
+    claim = Claim(epsilon=1.0, refuted=False, sentence=said)
+    seen = words(render(change(evidence, guarantee=given, claim=claim)))
+    assert f"The guarantee in the runs {said} nothing is claimed" in seen
+
+
+def test_attacks_on_the_images_are_told_apart_from_those_on_a_classifier(evidence):
+    subject = evidence.subjects[0]
+    images = subject.attack("lira").model_copy(update={"signal": "density-ratio"})
+    seen = words(render(change(evidence, attacks=(*subject.attacks, images))))
+    assert "On the released images alone, density of the images: asks how much likelier" in seen
+    assert "On the released images alone" not in words(render(evidence))

@@ -112,6 +112,50 @@ class Flag(Value):
     sentence: str
 
 
+class Claim(Value):
+    """A claimed guarantee beside what the judged runs say of it.
+
+    epsilon: of the claim, for all records that share a coin; None where it does not cover them.
+    refuted: one of the tests rejects it; all of them together do so by chance at most once in
+    1,000 audits. curve_p_value: of the test of the whole curve of a claimed mu-GDP.
+    curve_bound: lower bound on epsilon at 95% if the mechanism is one of mu-GDP at all; for any
+    other mechanism it is none.
+    """
+
+    epsilon: Number | None
+    refuted: bool
+    curve_p_value: Number = math.nan
+    curve_bound: Estimate | None = None
+    sentence: str
+
+
+class Precision(Value):
+    """What it is worth when the strongest attack names a record, where this share are members."""
+
+    attack: str
+    signal: Signal | ImageSignal
+    nominal_fpr: float
+    prior: float
+    value: Estimate
+
+
+class Risk(Value):
+    """How single records of one group fare: each one's chance of being named as a member.
+
+    The attack was chosen, and its threshold set, on half A of the runs; half B is counted.
+    named: records whose 95% interval lies above a half. most_exposed: the record with the highest
+    lower end, its interval not widened for being picked.
+    """
+
+    attack: str
+    signal: Signal | ImageSignal
+    group: Literal["canary", "ordinary"]
+    fpr: float
+    records: int
+    named: int
+    most_exposed: Estimate
+
+
 class Subject(Value):
     """One audited mechanism: the subject itself, or its company.
 
@@ -119,6 +163,7 @@ class Subject(Value):
     utility_with_canaries: test accuracy of the shadow runs.
     epsilon_lower: measured lower bound on epsilon at 95% confidence and the given delta.
     detectable_tpr: smallest TPR at 1% FPR that this audit would tell from 1% with power 80%.
+    claim: where a guarantee is claimed. precision: at several priors. risks: one per group.
     """
 
     title: str
@@ -133,6 +178,9 @@ class Subject(Value):
     epsilon_lower: Estimate
     delta: float
     detectable_tpr: Number
+    claim: Claim | None = None
+    precision: tuple[Precision, ...] = ()
+    risks: tuple[Risk, ...] = ()
     null_test: Check
     positive_control: Check
     flags: tuple[Flag, ...]

@@ -109,9 +109,6 @@ def _epsilon(subject: evidence.Subject, limit: float) -> tuple[int, str]:
     claimed = float(subject.guarantee["epsilon"])
     if not claimed <= limit:
         return FAILS, f"{asked} does not hold: the accountant says {claimed:g}."
-    if subject.epsilon_lower.value > claimed:
-        return FAILS, (
-            f"{asked} does not hold: the runs show {subject.epsilon_lower.value:.2g}, more than "
-            f"the claimed {claimed:g}."
-        )
+    if subject.claim is not None and subject.claim.refuted:
+        return FAILS, f"{asked} does not hold: {subject.claim.sentence}"
     return HOLDS, f"{asked} holds: the accountant says {claimed:g}, and the runs do not refute it."

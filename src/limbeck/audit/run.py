@@ -3,7 +3,7 @@
 import math
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -18,13 +18,15 @@ from pydantic import ValidationError
 from limbeck.audit import cost, plan, shadow
 from limbeck.audit import views as query
 from limbeck.audit.attacks.base import SIGNALS
+from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.evidence import Evidence, Subject
 from limbeck.audit.images.signals import kinds
 from limbeck.audit.inference import judge
+from limbeck.audit.inference.exposure import Exposure, exposures
 from limbeck.audit.inference.shadows import TRUE_LABEL, Shadows
 from limbeck.audit.inference.verdict import verdict
 from limbeck.audit.presets import PRESETS, Name, Preset
-from limbeck.audit.store import COST, EVIDENCE, PLAN, PREVIEW, Store, as_tensors
+from limbeck.audit.store import COST, EVIDENCE, PLAN, PREVIEW, RISKS, Store, as_tensors
 from limbeck.data.canaries import Kind
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.preview import png
@@ -119,7 +121,12 @@ class Session:
             if progress is not None:
                 progress(done / total, one.title)
             signals = self._shadow(one, kept, run, advance)
-            subjects.append(self._judge(one, signals))
+            left = self._left(one, signals)
+            exposed = []
+            if one.role == "subject":
+                exposed = exposures(left, (LiRA(),), judge.IMAGE_ATTACKS)
+                kept.write_json(RISKS, [self._risks(exposure) for exposure in exposed])
+            subjects.append(self._judge(one, left, signals["accuracy"], exposed))
             if one.role == "subject" and "example_inputs" in signals:
                 self._picture(signals, kept)
             costs[one.title] = {
@@ -229,11 +236,10 @@ class Session:
             classifier = subject.trainer.fit(self.released, seed=self.plan.seed, device=self.device)
             return classifier.accuracy(self.test)
 
-    def _judge(self, one: Audited, signals: Mapping[str, np.ndarray]) -> Subject:
+    def _left(self, one: Audited, signals: Mapping[str, np.ndarray]) -> Shadows:
+        """What the shadow runs left, beside the coins that it is judged by."""
         made = self.plan
         groups = np.array(made.groups)
-        # The hinge of a record's own view is positive exactly where it is classified right.
-        right = signals["signals"][:, 0, SIGNALS.index("hinge"), groups == "control"] > 0
         coins = made.membership[: one.runs]
         members = np.zeros((one.runs, len(groups)), dtype=bool)
         members[:, : len(made.observed)] = coins[:, made.observed]
@@ -242,7 +248,7 @@ class Session:
         if made.mislabelled:
             members[:, groups == TRUE_LABEL] = coins[:, made.canary]
             units.append(made.units[: len(made.canary)])
-        shadows = Shadows(
+        return Shadows(
             signals=signals["signals"],
             membership=members,
             groups=groups,
@@ -253,6 +259,27 @@ class Session:
             images=signals.get("images"),
             image_kinds=kinds(made.data.shape) if "images" in signals else (),
         )
+
+    def _risks(self, exposure: Exposure) -> dict[str, Any]:
+        """One group's risks by record, for the data's owner alone."""
+        records = self.plan.canary if exposure.group == "canary" else self.plan.ordinary
+        columns = {
+            name: np.round(getattr(exposure.risk, name), 4).tolist()
+            for name in ("value", "low", "high", "hits", "trials")
+        }
+        told = exposure.summary().model_dump(include={"attack", "signal", "group", "fpr"})
+        return {**told, "level": exposure.risk.level, "record": records.tolist(), **columns}
+
+    def _judge(
+        self,
+        one: Audited,
+        shadows: Shadows,
+        accuracy: np.ndarray,
+        exposed: Sequence[Exposure],
+    ) -> Subject:
+        # The hinge of a record's own view is positive exactly where it is classified right.
+        hinges = shadows.signals[:, 0, SIGNALS.index("hinge")]
+        right = hinges[:, shadows.groups == "control"] > 0
         return judge.judge(
             shadows,
             title=one.title,
@@ -260,9 +287,10 @@ class Session:
             recipe=recipe(one.mechanism),
             holds_real_records=one.mechanism.holds_real_records,
             guarantee=one.mechanism.guarantee,
-            utility=Estimate.of_mean(signals["accuracy"].tolist()),
+            utility=Estimate.of_mean(accuracy.tolist()),
             utility_with_canaries=Estimate.of_mean(right.mean(1).tolist()),
-            seed=made.seed,
+            seed=self.plan.seed,
+            risks=[exposure.summary() for exposure in exposed],
             target_utility=self._released_utility() if one.role == "subject" else None,
             delta=DELTA,
             control_epsilon=CONTROL_EPSILON,

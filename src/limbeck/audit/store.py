@@ -21,6 +21,7 @@ from limbeck.files import write_json, write_safetensors
 
 PLAN, EVIDENCE, COST, REPORT = "plan.json", "evidence.json", "cost.json", "report.html"
 PREVIEW, RELEASE = "preview.png", "release"
+RISKS = "private/risks.json"
 
 
 class Store:

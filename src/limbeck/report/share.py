@@ -3,7 +3,8 @@
 A report is computed from private data without noise. The shared edition therefore holds averages
 over many records only, in the manner of small-count suppression: no rate that rests on fewer than
 ten expected false positives, no seed, hash or fingerprint (whoever knows all records but one could
-test a guess about the last against them), no path, no list of records, no exact record count.
+test a guess about the last against them), no path, no list of records, no exact record count, and
+nothing of the most exposed record.
 """
 
 import math
@@ -79,6 +80,7 @@ def _subject(subject: Subject) -> Subject:
     return subject.model_copy(
         update={
             "recipe": scrubbed(subject.recipe),
+            "risks": (),
             "attacks": tuple(_attack(attack) for attack in subject.attacks),
         }
     )

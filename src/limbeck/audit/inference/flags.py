@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from limbeck.audit import evidence
 from limbeck.audit.inference.roc import EXPECTED_FALSE_POSITIVES
-from limbeck.types import Estimate, Guarantee
+from limbeck.types import Estimate
 
 FEWEST_RUNS = 16
 FEW_FALSE_POSITIVES = "few-false-positives"
@@ -25,7 +25,7 @@ class Circumstances:
 
     negatives: judged non-member trials of the attacked group.
     learnt: share of the canaries that runs which held them classify as labelled; None without any.
-    alarm_bound: lower bound on epsilon at 99.9%; NaN without one.
+    claim: the claimed guarantee as the runs have it; None where it was not held against them.
     target_utility: test accuracy of the release itself; None if not known.
     """
 
@@ -35,8 +35,8 @@ class Circumstances:
     learnt: float | None
     null_test: evidence.Check
     positive_control: evidence.Check
-    guarantee: Guarantee | None
-    alarm_bound: float
+    claim: evidence.Claim | None
+    claims_guarantee: bool
     utility: Estimate
     target_utility: float | None
 
@@ -45,15 +45,10 @@ def raise_flags(seen: Circumstances) -> tuple[evidence.Flag, ...]:
     """The flags that these circumstances raise, warnings first."""
     warnings: list[tuple[str, str]] = []
     information: list[tuple[str, str]] = []
-    claimed = seen.guarantee.epsilon if seen.guarantee else None
-    if claimed is not None and seen.alarm_bound > claimed:
-        warnings.append(
-            (
-                CONTRADICTED,
-                f"The claimed epsilon {claimed:g} is refuted: the runs show at least "
-                f"{seen.alarm_bound:.2g} at 99.9% confidence.",
-            )
-        )
+    if seen.claim is not None and seen.claim.refuted:
+        warnings.append((CONTRADICTED, seen.claim.sentence))
+    if seen.claim is not None and seen.claim.epsilon is None:
+        information.append(("guarantee-not-tested", seen.claim.sentence))
     if not seen.null_test.passed:
         warnings.append((NULL_TEST_FAILED, seen.null_test.sentence))
     if not seen.positive_control.passed:
@@ -98,7 +93,7 @@ def raise_flags(seen: Circumstances) -> tuple[evidence.Flag, ...]:
                 "cases: the mechanism hardly fits unusual records.",
             )
         )
-    if seen.guarantee is None:
+    if not seen.claims_guarantee:
         information.append(
             ("no-guarantee", "The mechanism claims no formal guarantee: only attacks speak for it.")
         )

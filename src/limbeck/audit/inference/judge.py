@@ -15,7 +15,9 @@ from limbeck.audit.attacks.loss_threshold import LossThreshold
 from limbeck.audit.attacks.rmia import RMIA
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.checks import detectable_tpr, null_test, positive_control
+from limbeck.audit.inference.claim import examine
 from limbeck.audit.inference.epsilon import epsilon_lower_bound
+from limbeck.audit.inference.fixed_threshold import positive_predictive_value
 from limbeck.audit.inference.flags import Circumstances, raise_flags
 from limbeck.audit.inference.intervals import Clusters
 from limbeck.audit.inference.shadows import GROUPS, Group, Shadows
@@ -32,8 +34,8 @@ ATTACKS: tuple[MembershipAttack, ...] = (
 IMAGE_ATTACKS: tuple[MembershipAttack, ...] = (LiRA(),)
 """What is made of each kind of signal of the released images alone."""
 
-CONTRADICTED = 0.999
-"""Confidence at which a bound above the claimed epsilon is called a contradiction."""
+PRIORS = (0.5, 0.1, 0.01)
+"""Shares of members among those asked about, at which a named record's chances are told."""
 
 
 def judge(
@@ -52,12 +54,13 @@ def judge(
     image_attacks: Sequence[MembershipAttack] = IMAGE_ATTACKS,
     delta: float = 1e-5,
     control_epsilon: float = 4.0,
+    risks: Sequence[evidence.Risk] = (),
 ) -> evidence.Subject:
     """Run every attack on every group and signal, bound epsilon, check the audit, raise the flags.
 
     seed: of the null self-test's coins. target_utility: test accuracy of the release itself.
-    control_epsilon: the planted leak's epsilon at ``delta``. Everything else passes into the
-    evidence. The same arguments give the same values.
+    control_epsilon: the planted leak's epsilon at ``delta``. risks: of ``exposures``.
+    Everything else passes into the evidence. The same arguments give the same values.
     """
     found: list[evidence.Attack] = []
     for group in GROUPS:
@@ -88,6 +91,9 @@ def judge(
         delta=delta,
         bound=bound([(LiRA(), planted)]),
     )
+    claim = None
+    if guarantee is not None and not balanced:
+        claim = examine(guarantee, candidates, shadows.halves, clusters)
     runs, inside = len(shadows.membership), candidates[0][1].membership
     members = int(np.count_nonzero(inside))
     circumstances = Circumstances(
@@ -97,8 +103,8 @@ def judge(
         learnt=_learnt(shadows) if group == "canary" else None,
         null_test=null,
         positive_control=control,
-        guarantee=guarantee,
-        alarm_bound=bound(candidates, CONTRADICTED).low if guarantee else math.nan,
+        claim=claim,
+        claims_guarantee=guarantee is not None,
         utility=utility,
         target_utility=target_utility,
     )
@@ -115,6 +121,9 @@ def judge(
         epsilon_lower=evidence.Estimate.of(bound(candidates)),
         delta=delta,
         detectable_tpr=detectable_tpr(members, inside.size - members, runs, clusters.count),
+        claim=claim,
+        precision=_precision([attack for attack in found if attack.group == group]),
+        risks=tuple(risks),
         null_test=null,
         positive_control=control,
         flags=raise_flags(circumstances),
@@ -152,6 +161,26 @@ def _judge_attack(
         operating=roc.operating(trials),
         curve=roc.curve(trials),
         p_value=p_value,
+    )
+
+
+def _precision(attacks: Sequence[evidence.Attack]) -> tuple[evidence.Precision, ...]:
+    """Of the attack with the largest AUC, at the lowest false-positive rate that is resolved."""
+    best = max(attacks, key=lambda attack: attack.auc.value)
+    resolved = [point for point in best.operating if point.resolvable]
+    if not resolved:
+        return ()
+    point = min(resolved, key=lambda point: point.nominal_fpr)
+    rates = point.tpr.plain(), point.realised_fpr.plain()
+    return tuple(
+        evidence.Precision(
+            attack=best.name,
+            signal=best.signal,
+            nominal_fpr=point.nominal_fpr,
+            prior=prior,
+            value=evidence.Estimate.of(positive_predictive_value(*rates, prior)),
+        )
+        for prior in PRIORS
     )
 
 
