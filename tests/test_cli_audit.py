@@ -85,8 +85,13 @@ def test_another_plan_in_the_same_folder_is_refused(run: Run, audited: Path, rel
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["RELEASE", "--method", "dm"], "not both"),
-        ([], "either a RELEASE folder or --method"),
+        (["RELEASE", "--method", "dm"], "not both a RELEASE folder and --method"),
+        ([], "give one of a RELEASE folder, --method"),
+        (["RELEASE", "--timeout", "5"], "are for --command"),
+        (["RELEASE", "--control", "digits"], "--control is for --synthetic"),
+        (["--command", "true {input}"], "lacks {output}"),
+        (["--command", "no-such-program {input} {output}"], "no program is called"),
+        (["--command", "true {input} {output}", "--init", "noise"], "--init and --set"),
         (["RELEASE", "--ipc", "3"], "holds the recipe already"),
         (["RELEASE", "--memory", "lots"], "8GB"),
         (["RELEASE", "--memory", "1.2.3GB"], "8GB"),
@@ -114,6 +119,22 @@ def test_a_release_without_a_recipe_is_refused(run: Run, release: Path, tmp_path
     bare = replace(SyntheticDataset.load(release), card={})
     bare.save(tmp_path / "bare")
     refused(run("audit", tmp_path / "bare", *DATA, "-o", tmp_path / "audit"), "no recipe")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_no_card_runs_a_program(run: Run, release: Path, tmp_path: Path, nested: bool) -> None:
+    """A release may come from anywhere: to audit it must not mean to trust it."""
+    witness = tmp_path / "ran"
+    trainer = {"method": "kernel-ridge", "options": {}}
+    command = f"touch {witness} {{input}} {{output}}"
+    recipe = {"method": "command", "options": {"command": command, "trainer": trainer}}
+    if nested:
+        recipe = {"method": "dm", "options": {"init": recipe}}
+    hostile = replace(SyntheticDataset.load(release), card={"recipe": recipe})
+    hostile.save(tmp_path / "hostile")
+    answer = run("audit", tmp_path / "hostile", *SMALL, "-o", tmp_path / "audit")
+    refused(answer, "asks for a program to be run, which no card may")
+    assert not witness.exists() and not (tmp_path / "audit").exists()
 
 
 def test_mechanism_from_options_is_the_one_of_the_card(

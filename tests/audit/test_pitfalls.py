@@ -30,7 +30,7 @@ from limbeck.audit.inference.verdict import verdict
 from limbeck.audit.presets import Preset
 from limbeck.audit.store import Store
 from limbeck.audit.views import View
-from limbeck.cli.audit import _tpr_limit
+from limbeck.cli.audit_options import Limits
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism, Release
@@ -167,10 +167,10 @@ def test_fractions_are_not_read_as_percent(exposed_canaries):
         assert all(0 <= p.tpr.low <= p.tpr.high <= 1 for p in attack.operating)
     sentences = verdict((subject,)).reasons
     point = subject.attack("lira").operating[0]
-    assert _tpr_limit("0.05@0.01") == (0.05, 0.01)
+    assert Limits("0.05@0.01").tpr() == (0.05, 0.01)
     for text in ("5@0.01", "5%@1%", "0.05@1"):
         with pytest.raises(OptionError, match="as fractions"):
-            _tpr_limit(text)
+            Limits(text).tpr()
     assert any("%" in sentence for sentence in sentences) and point.tpr.value > 0.5
 
 

@@ -1,6 +1,5 @@
 """What an audit will cost: a short trial of each part, multiplied."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.synthesize.form import Form
-from limbeck.workers import one_thread
+from limbeck.workers import cpu_seconds, one_thread
 
 _SLICE = 1_000  # records on which the reading of private data is timed
 _QUERIED = 200  # records on which a classifier's answers are timed
@@ -58,21 +57,21 @@ def _pipeline(
         short, factor = pipeline.synthesizer.abridged()
         some = _slice(data, short.needs_per_class)
         membership = torch.ones(1, len(some), dtype=torch.bool)
-        started = time.process_time()
+        started = cpu_seconds()
         read = short.read(some, membership, [0], device=device)
         if read is None:
             run += factor * _timed(lambda: short.synthesize(data, seed=0, device=device))
             synthetic = short.synthesize(some, seed=0, device=device)
         else:
-            reading = (time.process_time() - started) * len(data) / len(some)
+            reading = (cpu_seconds() - started) * len(data) / len(some)
             synthetic = short.craft(read, Form.of(data), [0], device=device)[0]
             run += factor * _timed(lambda: short.craft(read, Form.of(data), [0], device=device))
         if len(plan.control) > 1:
             asked = plan.data.select(plan.observed[:_QUERIED].tolist())
             known = known_embedders(pipeline.synthesizer, plan.data, device=device)
-            started = time.process_time()
+            started = cpu_seconds()
             reader = ImageSignals(asked, plan.control, known=known)
-            preparing = time.process_time() - started
+            preparing = cpu_seconds() - started
             reading += preparing * len(plan.observed) / len(asked)
             made = synthetic
             run += _timed(lambda: reader.read(made))
@@ -95,6 +94,6 @@ def _slice(data: LabeledDataset, least: int) -> LabeledDataset:
 
 
 def _timed(work: Callable[[], object]) -> float:
-    started = time.process_time()
+    started = cpu_seconds()
     work()
-    return time.process_time() - started
+    return cpu_seconds() - started

@@ -159,6 +159,8 @@ class Risk(Value):
 class Subject(Value):
     """One audited mechanism: the subject itself, or its company.
 
+    holds_real_records: whether the release contains, or starts as, unperturbed private records;
+        None where that is not known.
     utility: test accuracy of runs without any canary, over ``trials`` runs.
     utility_with_canaries: test accuracy of the shadow runs.
     epsilon_lower: measured lower bound on epsilon at 95% confidence and the given delta.
@@ -170,7 +172,7 @@ class Subject(Value):
     role: Literal["subject", "random-subset", "full-data"]
     recipe: dict[str, Any]
     runs: int
-    holds_real_records: bool
+    holds_real_records: bool | None
     guarantee: dict[str, Any] | None
     utility: Estimate
     utility_with_canaries: Estimate

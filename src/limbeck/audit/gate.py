@@ -1,10 +1,14 @@
 """Limits that an audit must keep, and the exit code of a build that asks for them."""
 
 import math
+from collections.abc import Iterable
+from functools import partial
+from typing import NoReturn
 
-from limbeck.audit import evidence
+from limbeck.audit import evidence, titles
 from limbeck.audit.inference.flags import CONTROL_NOT_FOUND, FEW_FALSE_POSITIVES, NULL_TEST_FAILED
 from limbeck.audit.inference.verdict import attack_title
+from limbeck.audit.set_evidence import SetEvidence
 from limbeck.errors import OptionError
 
 HOLDS, FAILS, TOO_WEAK = 0, 1, 3
@@ -14,7 +18,7 @@ _ASKED_HERE = (FEW_FALSE_POSITIVES, CONTROL_NOT_FOUND, NULL_TEST_FAILED)
 
 
 def gate(
-    found: evidence.Evidence,
+    found: evidence.Evidence | SetEvidence,
     max_tpr: tuple[float, float] | None = None,
     max_epsilon: float | None = None,
 ) -> tuple[int, tuple[str, ...]]:
@@ -29,15 +33,21 @@ def gate(
     max_epsilon: holds only if the accountant's epsilon is no larger and the audit does not
         contradict it. A lower bound passes nothing.
 
+    A finished set without what made it can break a limit on TPR and never keep one: the strongest
+    attacks cannot be tried on it.
+
     Returns 0 where all limits hold, 1 where one fails, else 3: the evidence is too weak to tell.
     Raises OptionError where the evidence has no such false-positive rate.
     """
-    subject = found.subjects[0]
     results = []
+    if isinstance(found, SetEvidence):
+        tpr, epsilon = partial(_set_tpr, found), partial(_epsilon, None)
+    else:
+        tpr, epsilon = partial(_tpr, found.subjects[0]), partial(_epsilon, found.subjects[0])
     if max_tpr is not None:
-        results.append(_tpr(subject, *max_tpr))
+        results.append(tpr(*max_tpr))
     if max_epsilon is not None:
-        results.append(_epsilon(subject, max_epsilon))
+        results.append(epsilon(max_epsilon))
     codes = [code for code, _ in results]
     worst = next((code for code in (FAILS, TOO_WEAK) if code in codes), HOLDS)
     return worst, tuple(sentence for _, sentence in results)
@@ -52,11 +62,7 @@ def _tpr(subject: evidence.Subject, limit: float, fpr: float) -> tuple[int, str]
         if math.isclose(point.nominal_fpr, fpr, rel_tol=1e-9)
     ]
     if not points:
-        known = sorted({point.nominal_fpr for a in attacks for point in a.operating})
-        raise OptionError(
-            f"no TPR at a false-positive rate of {fpr:g} was measured; there are: "
-            + ", ".join(f"{f:g}" for f in known)
-        )
+        _refuse(fpr, [point.nominal_fpr for a in attacks for point in a.operating])
     asked = f"TPR at most {limit:.2%} at {fpr:.2%} FPR"
     for attack, point in sorted(points, key=lambda pair: -pair[1].tpr.low):
         # An unresolvable rate may be realised far from its name: its TPR must beat that too.
@@ -95,12 +101,50 @@ def _tpr(subject: evidence.Subject, limit: float, fpr: float) -> tuple[int, str]
     return HOLDS, f"{asked} holds: no attack names more than {point.tpr.high:.2%} of the members."
 
 
-def _epsilon(subject: evidence.Subject, limit: float) -> tuple[int, str]:
+def _set_tpr(found: SetEvidence, limit: float, fpr: float) -> tuple[int, str]:
+    asked = f"TPR at most {limit:.2%} at {fpr:.2%} FPR"
+    points = [
+        (attack, point)
+        for attack in found.attacks
+        for point in attack.operating
+        if math.isclose(point.nominal_fpr, fpr, rel_tol=1e-9)
+    ]
+    if not points:
+        _refuse(fpr, [point.nominal_fpr for a in found.attacks for point in a.operating])
+    if not found.split.random:
+        return TOO_WEAK, (
+            f"{asked} cannot be told: members and control records differ without the set."
+        )
+    attack, point = max(points, key=lambda pair: pair[1].tpr.low)
+    if point.tpr.low > max(limit, point.realised_fpr.high):
+        return FAILS, (
+            f"{asked} does not hold: {titles.signal(attack.name)} names at least "
+            f"{point.tpr.low:.2%} of the members."
+        )
+    return TOO_WEAK, (
+        f"{asked} cannot be told: it was not seen to be broken, and a finished set without what "
+        "made it can show no more."
+    )
+
+
+def _refuse(fpr: float, measured: Iterable[float]) -> NoReturn:
+    known = ", ".join(f"{f:g}" for f in sorted(set(measured)))
+    raise OptionError(
+        f"no TPR at a false-positive rate of {fpr:g} was measured; there are: {known}"
+    )
+
+
+def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
     asked = f"Epsilon at most {limit:g}"
+    unknown = f"{asked} cannot be told: no guarantee is known of what was not made here."
+    if subject is None:
+        return TOO_WEAK, unknown
     if subject.epsilon_lower.value > limit:
         return FAILS, (
             f"{asked} does not hold: the runs show at least {subject.epsilon_lower.value:.2g}."
         )
+    if subject.guarantee is None and not subject.recipe:
+        return TOO_WEAK, unknown
     if subject.guarantee is None:
         return FAILS, (
             f"{asked} does not hold: the mechanism has no guarantee, and no audit can stand in for "

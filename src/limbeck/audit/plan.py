@@ -14,6 +14,7 @@ from limbeck.audit.presets import Preset
 from limbeck.audit.views import View
 from limbeck.data import canaries
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError
 
 SCHEMA = 2
@@ -107,7 +108,7 @@ class Plan:
                 "ordinary": self.ordinary.tolist(),
             },
             "units": self.units.tolist(),
-            "membership": _digest(np.packbits(self.membership, axis=1)),
+            "membership": array_digest(np.packbits(self.membership, axis=1)),
             "run_seeds": list(self.seeds),
             "half_b": np.flatnonzero(self.halves).tolist(),
             "views": [view.name for view in self.views],
@@ -173,6 +174,11 @@ def digest(described: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def fingerprint(released: SyntheticDataset) -> str:
+    """SHA-256 of a released set."""
+    return LabeledDataset(released.inputs, released.labels, released.classes).fingerprint()
+
+
 def _coins(
     preset: Preset,
     units: Int64[np.ndarray, " records"],
@@ -218,5 +224,6 @@ def _check_alike(private: LabeledDataset, test: LabeledDataset) -> None:
         )
 
 
-def _digest(values: np.ndarray) -> str:
+def array_digest(values: np.ndarray) -> str:
+    """SHA-256 of an array's values."""
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()

@@ -34,6 +34,7 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError, StoreError
 from limbeck.files import write_bytes
 from limbeck.mechanism.base import Mechanism
+from limbeck.mechanism.command import CommandMechanism
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.privacy.gaussian import mu_of
 from limbeck.recipe import one_line, recipe
@@ -140,10 +141,10 @@ class Session:
             dataset=_form(self.plan.data),
             subjects=tuple(subjects),
             verdict=verdict(tuple(subjects)),
-            versions=_versions(),
+            versions=versions(),
         )
         kept.write_json(EVIDENCE, found.model_dump(mode="json"))
-        spent = {"machine": _machine(self.device), "workers": workers, "subjects": costs}
+        spent = {"machine": machine(self.device), "workers": workers, "subjects": costs}
         kept.write_json(COST, spent)
         return Audit(found, spent, kept.folder)
 
@@ -371,15 +372,15 @@ def prepare(
     if isinstance(subject, Pipeline) and subject.trainer is None:
         raise OptionError("the audit attacks a classifier: give the pipeline a trainer")
     audited = [Audited("subject", subject.title, subject, sizes.runs)]
-    if company and isinstance(subject, Pipeline):
+    if company and isinstance(subject, (Pipeline, CommandMechanism)):
         audited += _company(subject, made.data, sizes)
     for one in audited:
         _require_trials(one, made)
     described = {
         **made.described(),
         "test": {"fingerprint": test.fingerprint(), "records": len(test)},
-        "versions": _versions(),
-        "release": None if released is None else _digest(released),
+        "versions": versions(),
+        "release": None if released is None else plan.fingerprint(released),
         "audited": [
             {"role": one.role, "runs": one.runs, "recipe": recipe(one.mechanism)} for one in audited
         ],
@@ -431,23 +432,22 @@ def audit(
     )
 
 
-def _company(subject: Pipeline, private: LabeledDataset, sizes: Preset) -> list[Audited]:
+def _company(
+    subject: Pipeline | CommandMechanism, private: LabeledDataset, sizes: Preset
+) -> list[Audited]:
     """What every mechanism is compared with: a random subset of its size, and the full data."""
     assert subject.trainer is not None
     runs = min(sizes.company_runs, sizes.runs)
     found = []
-    ipc = getattr(subject.synthesizer, "ipc", None)
-    if ipc is not None and not isinstance(subject.synthesizer, RandomSubset):
-        subset = Pipeline(RandomSubset(ipc), subject.trainer)
+    condenses = isinstance(subject, CommandMechanism) or subject.synthesizer is not None
+    is_subset = isinstance(subject, Pipeline) and isinstance(subject.synthesizer, RandomSubset)
+    if subject.ipc is not None and not is_subset:
+        subset = Pipeline(RandomSubset(subject.ipc), subject.trainer)
         found.append(Audited("random-subset", subset.title, subset, runs))
-    if subject.synthesizer is not None:
+    if condenses:
         full = Pipeline(None, subject.trainer.for_many_records()).resolve(private)
         found.append(Audited("full-data", full.title, full, runs))
     return found
-
-
-def _digest(released: SyntheticDataset) -> str:
-    return LabeledDataset(released.inputs, released.labels, released.classes).fingerprint()
 
 
 def _require_trials(one: Audited, made: plan.Plan) -> None:
@@ -524,12 +524,14 @@ def _form(data: LabeledDataset) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What the figures of an audit depend on beside its plan."""
     packages = ("limbeck", "torch", "numpy", "scipy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _machine(device: str) -> str:
+def machine(device: str) -> str:
+    """The machine in words."""
     if device != "cpu":
         return f"{torch.cuda.get_device_name(device)}, {os.cpu_count()} CPU cores"
     return f"{os.cpu_count()} CPU cores ({platform.machine()})"

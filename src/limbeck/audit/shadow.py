@@ -5,7 +5,6 @@ mechanism on each row's subset, reads the signals off each release, and hands ba
 models, logits and synthetic sets do not outlive their run.
 """
 
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from limbeck.audit.views import View
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism
-from limbeck.workers import peak_memory
+from limbeck.workers import cpu_seconds, peak_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +143,7 @@ class Finished:
 
 def read(job: Job, chunk: Chunk) -> Finished:
     """The one reading of the private data that all runs share; empty if there is none."""
-    started = time.process_time()
+    started = cpu_seconds()
     rows = list(chunk.rows)
     reading = job.mechanism.read(
         job.private.dataset(),
@@ -165,7 +164,7 @@ def run(job: Job, chunk: Chunk) -> Finished:
     (rows,) on the test data, and the first of them its synthetic set, ``example_inputs`` and
     ``example_labels``, for the report's picture.
     """
-    started = time.process_time()
+    started = cpu_seconds()
     rows = list(chunk.rows)
     membership = job.membership[rows]
     reading = None
@@ -226,7 +225,7 @@ def _control(job: Job, rows: list[int]) -> Iterator[np.ndarray]:
 
 
 def _finished(chunk: Chunk, values: dict[str, np.ndarray], started: float) -> Finished:
-    spent = time.process_time() - started
+    spent = cpu_seconds() - started
     return Finished(chunk.key, chunk.rows, values, spent, peak_memory() / 2**20)
 
 

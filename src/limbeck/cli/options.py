@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -133,12 +133,16 @@ class DataOptions:
             root=self.root,
         )
 
-    def read(self, source: str) -> "limbeck.data.dataset.LabeledDataset":
-        """Records to test on: the test part where DATA has one, all of a file that has none."""
+    def read(
+        self, source: str, part: Literal["test", "private"] = "test"
+    ) -> "limbeck.data.dataset.LabeledDataset":
+        """One part of DATA, or all of a file that is not split; --limit is for the private part."""
         from limbeck.data import read
 
         return read(
             source,
+            part=part,
+            limit=self.limit if part == "private" else None,
             test_share=self.test_share,
             seed=self.split_seed,
             size=self.size,

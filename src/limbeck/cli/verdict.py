@@ -1,31 +1,65 @@
-"""What an audit found, in the few lines that ``limbeck audit`` ends with."""
+"""How ``limbeck audit`` ends: the report, the limits, and what was found in a few lines."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import math
 
 from limbeck.audit.evidence import Evidence, Subject
+from limbeck.audit.finished import SetAudit
+from limbeck.audit.gate import gate
+from limbeck.audit.run import Audit
 from limbeck.cli import console
+from limbeck.report import report
 
 
-def show(evidence: Evidence, limits: Sequence[str], page: Path) -> None:
-    """Print the verdict, a sentence for each limit, a line for each mechanism, and the report."""
-    console.result(evidence.verdict.headline)
-    for sentence in (*limits, *evidence.verdict.reasons):
+def conclude(
+    done: Audit | SetAudit,
+    max_tpr: tuple[float, float] | None,
+    max_epsilon: float | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Write the report, print the verdict and a sentence for each limit; the gate's exit code."""
+    page = report(done.folder, done.folder / "report.html")
+    code, sentences = gate(done.evidence, max_tpr, max_epsilon)
+    if as_json:
+        console.document(
+            {
+                "exit_code": code,
+                "limits": list(sentences),
+                "audit": str(done.folder),
+                "report": str(page),
+                "evidence": done.evidence.model_dump(mode="json"),
+                "cost": done.cost,
+            }
+        )
+        return code
+    console.result(done.evidence.verdict.headline)
+    for sentence in (*sentences, *done.evidence.verdict.reasons):
         console.result(f"- {sentence}")
+    if isinstance(done, Audit):
+        _compare(done.evidence)
+    console.result(f"\nreport  {page}")
+    return code
+
+
+def _compare(evidence: Evidence) -> None:
+    """A line for each mechanism."""
     console.result("")
     console.table(
         ["audited", "accuracy", "strongest AUC on canaries", "epsilon at least"],
         [
             [
                 subject.role.replace("-", " "),
-                console.percent(subject.utility.plain()),
+                _measured(subject.utility.value, console.percent(subject.utility.plain())),
                 _strongest(subject),
-                f"{subject.epsilon_lower.value:.2g}",
+                _measured(subject.epsilon_lower.value, f"{subject.epsilon_lower.value:.2g}"),
             ]
             for subject in evidence.subjects
         ],
     )
-    console.result(f"\nreport  {page}")
+
+
+def _measured(value: float, text: str) -> str:
+    return "not measured" if math.isnan(value) else text
 
 
 def _strongest(subject: Subject) -> str:

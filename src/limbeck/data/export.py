@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -64,6 +64,14 @@ def losses(synthetic: SyntheticDataset, format: Format) -> list[str]:  # noqa: A
     return lost
 
 
+def class_folders(classes: Sequence[str]) -> list[str]:
+    """Names of one folder per class, whose order is the order of the labels."""
+    digits = len(str(len(classes) - 1))
+    # A class name may hold what a file name cannot ("T-shirt/top").
+    safe = [re.sub(r"[^\w .()+-]", "-", name) for name in classes]
+    return [f"{i:0{digits}d}-{name}" for i, name in enumerate(safe)]
+
+
 def _is_images(synthetic: SyntheticDataset) -> bool:
     return len(synthetic.shape) == 3 and synthetic.shape[0] in (1, 3)
 
@@ -101,10 +109,7 @@ def _pictures(synthetic: SyntheticDataset) -> list[Image.Image]:
 
 
 def _folder(synthetic: SyntheticDataset, folder: Path) -> None:
-    digits = len(str(len(synthetic.classes) - 1))
-    # A class name may hold what a file name cannot ("T-shirt/top").
-    safe = [re.sub(r"[^\w .()+-]", "-", name) for name in synthetic.classes]
-    names = [f"{i:0{digits}d}-{name}" for i, name in enumerate(safe)]
+    names = class_folders(synthetic.classes)
     for i, (picture, label) in enumerate(
         zip(_pictures(synthetic), synthetic.labels.tolist(), strict=True)
     ):

@@ -33,8 +33,8 @@ class Mechanism(ABC):
         return self.method_name
 
     @property
-    def holds_real_records(self) -> bool:
-        """Whether the release contains, or starts as, unperturbed private records."""
+    def holds_real_records(self) -> bool | None:
+        """Whether the release contains, or starts as, private records as they are; or None."""
         return False
 
     @property

@@ -49,6 +49,11 @@ class Pipeline(Mechanism):
         )
 
     @property
+    def ipc(self) -> int | None:
+        """Synthetic records per class, where the synthesizer makes a fixed number."""
+        return getattr(self.synthesizer, "ipc", None)
+
+    @property
     def title(self) -> str:
         source = "full data" if self.synthesizer is None else self.synthesizer.title
         return source if self.trainer is None else f"{source}, then {self.trainer.title}"

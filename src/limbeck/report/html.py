@@ -18,10 +18,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from limbeck.audit import titles
 from limbeck.audit.evidence import Attack, Evidence, Operating, Subject
+from limbeck.audit.finished import SetAudit
+from limbeck.audit.set_evidence import SetEvidence
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
 from limbeck.files import write_text
-from limbeck.report import figures, numbers, picture, words
+from limbeck.report import figures, finished, numbers, picture, words
 from limbeck.report.share import aggregates
 
 # An FPR the attacker could live with; only where it is not resolvable is a higher one read.
@@ -54,14 +56,26 @@ class Source:
     preview: bytes | None = None
 
 
-def report(source: str | Path | Evidence | Audited, path: str | Path, share: bool = False) -> Path:
+def report(
+    source: str | Path | Evidence | Audited | SetEvidence | SetAudit,
+    path: str | Path,
+    share: bool = False,
+) -> Path:
     """Write the report of ``source`` to ``path``, whole or not at all; returns the path.
 
     source: an audit folder (``evidence.json``, and where there are ``cost.json``, ``release/`` and
-        ``preview.png``), evidence itself, or an audit (see ``Audited``).
+        ``preview.png``), evidence itself, or an audit (see ``Audited``). Audits of finished sets
+        have a page of their own.
     share: keep aggregates only, for readers outside.
     Raises StoreError when the folder holds no evidence or damaged evidence.
     """
+    of_a_set = finished.found(source)
+    if of_a_set is not None:
+        return write_text(path, finished.render(_environment(), of_a_set, share=share))
+    return write_text(path, _of_a_mechanism(source, share))
+
+
+def _of_a_mechanism(source: Any, share: bool) -> str:
     if isinstance(source, (str, Path)):
         found = load(source)
     elif isinstance(source, Evidence):
@@ -70,14 +84,13 @@ def report(source: str | Path | Evidence | Audited, path: str | Path, share: boo
         synthetic, preview = _pictures(getattr(source, "folder", None))
         synthetic = getattr(source, "synthetic", None) or synthetic
         found = Source(source.evidence, getattr(source, "cost", None), synthetic, preview)
-    page = render(
+    return render(
         found.evidence,
         cost=found.cost,
         synthetic=found.synthetic,
         preview=found.preview,
         share=share,
     )
-    return write_text(path, page)
 
 
 def load(folder: str | Path) -> Source:

@@ -31,6 +31,23 @@ OUTCOMES = {
     ),
 }
 
+SET_OUTCOMES = {
+    "signs": Outcome(
+        "Signs of a leak",
+        "The set itself tells something of the records that it was made from.",
+    ),
+    "nothing-seen": Outcome(
+        "Nothing seen",
+        "Attacks on a set alone are the weakest there are. Do not read this as a pass.",
+    ),
+    "unclear": Outcome(
+        "Unclear",
+        "The comparison is too weak, or not fair enough, to tell. Do not read this as a pass.",
+    ),
+}
+
+YES_NO = {True: "yes", False: "no", None: "not known"}
+
 GROUPS = {
     "canary": "Planted records (canaries)",
     "ordinary": "Ordinary records",

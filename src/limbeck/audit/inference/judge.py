@@ -44,7 +44,7 @@ def judge(
     title: str,
     role: Literal["subject", "random-subset", "full-data"],
     recipe: dict[str, Any],
-    holds_real_records: bool,
+    holds_real_records: bool | None,
     guarantee: Guarantee | None,
     utility: Estimate,
     utility_with_canaries: Estimate,

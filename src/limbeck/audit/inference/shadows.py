@@ -21,8 +21,8 @@ TRUE_LABEL = "canary-true"
 class Shadows:
     """All that the shadow runs left for the judge.
 
-    signals: float32 (runs, views, kinds, records), kinds in the order of ``SIGNALS``; the last
-        may be missing.
+    signals: float32 (runs, views, kinds, records), kinds in the order of ``SIGNALS``; later
+        ones may be missing, the hinge only where there are no canaries.
     membership: bool (runs, records), True where the record was in the run's private set: fair
         coins, independent between runs and between units.
     groups: "canary", "ordinary", "control" or "canary-true" per record. Control records are in no
@@ -71,7 +71,7 @@ class Shadows:
                 f"images has shape {self.images.shape}; {runs} runs, {len(self.image_kinds)} image "
                 f"kinds and {judged} records beside the control ones need {read}"
             )
-        if not 2 <= kinds <= len(SIGNALS):
+        if not 1 <= kinds <= len(SIGNALS):
             raise OptionError(
                 f"signals of shape {self.signals.shape} hold {kinds} kinds, not "
                 f"{', '.join(SIGNALS)}"

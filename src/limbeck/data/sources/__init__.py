@@ -1,6 +1,7 @@
 """Data sources by name, file or folder: ``load`` gives (private, test), ``read`` one dataset."""
 
 from pathlib import Path
+from typing import Literal
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
@@ -93,6 +94,8 @@ def load(
 def read(
     spec: str | Path,
     *,
+    part: Literal["test", "private"] = "test",
+    limit: int | None = None,
     test_share: float = 0.2,
     seed: int = 0,
     size: int | None = None,
@@ -103,18 +106,24 @@ def read(
     mirror: bool | None = None,
     root: str | Path | None = None,
 ) -> LabeledDataset:
-    """One dataset to test on: the test part where the data have one, else all of it.
+    """One dataset: the part to test on, or the private part; all of a file that is not split.
 
-    A named source without its own test part (``digits``) gives the part that ``load`` holds out
-    with the same test_share and seed. Options and errors are those of ``load``.
+    A named source without its own test part (``digits``) gives the part that ``load`` holds out,
+    or keeps, with the same test_share and seed. limit: keep that many records, a random slice.
+    Options and errors are otherwise those of ``load``.
     """
     request = _request(size, channels, label, group, value_range, mirror, root)
     name, parts = _parts(spec, request)
-    chosen = parts.private if parts.test is None else parts.test
+    testing = part == "test"
+    chosen = parts.test if testing and parts.test is not None else parts.private
     index = chosen.everything()
     if parts.test is None and _named(spec) is not None:
-        index = stratified_split(chosen.labels, test_share, seed, chosen.groups)[1]
-    return chosen.take(index, f"{name} (test)", parts.mirror if mirror is None else mirror)
+        split = stratified_split(chosen.labels, test_share, seed, chosen.groups)
+        index = split[1 if testing else 0]
+    if limit is not None:
+        index = index[stratified_sample(chosen.labels[index], limit, seed)]
+    called = f"{name} (test)" if testing else name
+    return chosen.take(index, called, parts.mirror if mirror is None else mirror)
 
 
 def listed(

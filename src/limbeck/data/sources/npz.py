@@ -30,7 +30,7 @@ class NpzFile(Source):
 
     def read(self, path: Path | None, request: Request) -> Parts:
         assert path is not None
-        arrays = _arrays(path)
+        arrays = read_archive(path)
         missing = {"inputs", "labels"} - set(arrays)
         if missing:
             raise DatasetError(
@@ -60,7 +60,8 @@ class NpzFile(Source):
         return Parts(private, test)
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_archive(path: Path) -> dict[str, NDArray[Any]]:
+    """Every array of an archive by name; DatasetError where it is damaged or holds objects."""
     if not zipfile.is_zipfile(path):
         raise DatasetError(f"{path} is no .npz archive, or is cut short; write it again")
     arrays: dict[str, NDArray[Any]] = {}

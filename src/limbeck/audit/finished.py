@@ -1,0 +1,279 @@
+"""An audit of one finished set: no generator, no runs, so attacks on its records alone.
+
+The members are compared with control records of the same kind that were not used. That says
+something only where the two differ in nothing else, which a classifier that never sees the set is
+asked; and it says less than shadow runs would, which the words of the verdict tell.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from scipy import stats
+from torch import Tensor
+
+from limbeck import coins
+from limbeck.audit import plan
+from limbeck.audit.evidence import Estimate
+from limbeck.audit.images.blind import blind
+from limbeck.audit.images.copying import copying, distinct
+from limbeck.audit.images.embedders import random_embed
+from limbeck.audit.images.measures import L2, Embedding
+from limbeck.audit.images.one_release import calibrated_scores, names
+from limbeck.audit.inference import one_set
+from limbeck.audit.inference.set_verdict import set_verdict
+from limbeck.audit.run import machine, versions
+from limbeck.audit.set_evidence import Copies, Nearness, SetAttack, SetEvidence, Split
+from limbeck.audit.store import COST, EVIDENCE, PLAN, Store
+from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
+from limbeck.errors import DatasetError, StoreError
+from limbeck.recipe import one_line
+from limbeck.workers import cpu_seconds, one_thread, peak_memory
+
+MOST = 2_000
+"""Records of a side that are attacked at most, drawn at random; copies are looked for in all."""
+
+FEWEST_MEMBERS, FEWEST_CONTROL = 10, 40
+DUPLICATE = 0.02
+PLANTED = 10
+NOT_RANDOM = 0.01
+"""Level at which a split is called not random: that costs a verdict, and risks none."""
+
+
+@dataclass(frozen=True, eq=False)
+class SetAudit:
+    """A finished audit of a finished set: its evidence, what it cost, and the folder of both."""
+
+    evidence: SetEvidence
+    cost: Mapping[str, Any]
+    folder: Path
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "SetAudit":
+        """Read what ``audit_finished`` wrote; StoreError when it is missing or damaged."""
+        store = Store(folder)
+        try:
+            found = SetEvidence.model_validate(store.read_json(EVIDENCE))
+        except ValidationError as error:
+            raise StoreError(
+                f"{store.folder / EVIDENCE} is damaged or of another version "
+                f"({one_line(error):.100}); run the audit again"
+            ) from None
+        planned = store.read_json(PLAN)
+        if not isinstance(planned, dict) or planned.get("hash") != found.plan_hash:
+            raise StoreError(f"{store.folder} holds evidence of another plan; run the audit again")
+        return cls(found, store.read_json(COST), store.folder)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """The records that are attacked.
+
+    members, others: whose scores are compared. population: a part of the control records that
+    calibrates the scores. settles: bool (others,), those that settle thresholds; the rest is
+    judged by them.
+    """
+
+    members: LabeledDataset
+    others: LabeledDataset
+    population: LabeledDataset
+    settles: np.ndarray
+
+
+def audit_finished(
+    release: SyntheticDataset,
+    members: LabeledDataset,
+    control: LabeledDataset,
+    *,
+    store: str | Path,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> SetAudit:
+    """Attack ``release`` alone, and write the evidence to the folder ``store``.
+
+    members: the records that it was made from. control: records of the same kind that were not,
+        at least 40; the more there are, the smaller the leak that can be seen. Near-duplicates of
+        each other are left out of both. Of a group, one record is attacked.
+    seed: of the choice among them and of the public random networks.
+
+    DatasetError where shapes or classes differ or records are too few, StoreError when the folder
+    holds another audit, unless ``overwrite``.
+    """
+    for name, given in (("the set", release), (control.name, control)):
+        if (given.shape, given.classes) != (members.shape, members.classes):
+            raise DatasetError(
+                f"{name} has records of shape {given.shape} and {len(given.classes)} classes, the "
+                f"members ({members.name}) {members.shape} and {len(members.classes)}; give all in "
+                "the same form"
+            )
+    described = {
+        "schema_version": plan.SCHEMA,
+        "release": {"fingerprint": plan.fingerprint(release), "records": len(release)},
+        "members": {"fingerprint": members.fingerprint(), "records": len(members)},
+        "control": {"fingerprint": control.fingerprint(), "records": len(control)},
+        "attacks": list(names(members.shape)),
+        "seed": seed,
+        "versions": versions(),
+    }
+    described["hash"] = plan.digest(described)
+    started = cpu_seconds()
+    with one_thread():
+        kept, left = distinct(members, control, DUPLICATE)
+        if int(kept.sum()) < FEWEST_MEMBERS or int(left.sum()) < FEWEST_CONTROL:
+            raise DatasetError(
+                f"{int(kept.sum())} members and {int(left.sum())} control records without a "
+                f"near-duplicate on the other side (of {len(members)} and {len(control)}, shape "
+                f"{members.shape}); give at least {FEWEST_MEMBERS} and {FEWEST_CONTROL}"
+            )
+        kept_store = Store(store)
+        kept_store.begin(described, overwrite=overwrite)
+        sides = _sides(members.select(kept), control.select(left), seed)
+        attacks = _attacks(release, sides, seed)
+        split = _split(sides, seed)
+        nearness = _nearness(release, members, control, seed)
+        copies = _copies(release, members.select(kept), control.select(left), kept, left)
+    found = SetEvidence(
+        plan_hash=str(described["hash"]),
+        plan={
+            "attacked": {"members": len(sides.members), "control": len(sides.others)},
+            "population": len(sides.population),
+            "seed": seed,
+        },
+        release=_form(release),
+        dataset=_form(members),
+        control=_form(control),
+        attacks=attacks,
+        split=split,
+        nearness=nearness,
+        copies=copies,
+        verdict=set_verdict(release.name, attacks, split, nearness, copies),
+        versions=versions(),
+    )
+    kept_store.write_json(EVIDENCE, found.model_dump(mode="json"))
+    spent = {
+        "machine": machine("cpu"),
+        "cpu_seconds": round(cpu_seconds() - started, 1),
+        "peak_memory_mib": round(peak_memory() / 2**20, 1),
+    }
+    kept_store.write_json(COST, spent)
+    return SetAudit(found, spent, kept_store.folder)
+
+
+def _sides(members: LabeledDataset, control: LabeledDataset, seed: int) -> _Sides:
+    """Half of the control calibrates, a quarter settles thresholds, a quarter is judged."""
+    inside = _drawn(members, MOST, seed, "members")
+    outside = _drawn(control, 2 * MOST, seed, "control")
+    half = len(outside) // 2
+    others = control.select(outside[half:])
+    settles = np.arange(len(others)) < len(others) // 2
+    return _Sides(members.select(inside), others, control.select(outside[:half]), settles)
+
+
+def _drawn(data: LabeledDataset, most: int, seed: int, side: str) -> Tensor:
+    """At most ``most`` records in random order, one of each group."""
+    order = coins.numpy_generator(seed, "finished", side).permutation(len(data))
+    if data.groups is not None:
+        groups = data.groups.numpy()[order]
+        order = order[np.sort(np.unique(groups, return_index=True)[1])]
+    return torch.from_numpy(order[:most])
+
+
+def _attacks(release: SyntheticDataset, sides: _Sides, seed: int) -> tuple[SetAttack, ...]:
+    """Every attack on the set, and on the set with members copied into it."""
+    inside = len(sides.members)
+    records = _joined(sides.members, sides.others)
+    chosen = sides.members.select(range(min(PLANTED, inside)))
+    planted = replace(
+        release,
+        inputs=torch.cat([release.inputs, chosen.inputs]),
+        labels=torch.cat([release.labels, chosen.labels]),
+        soft_labels=None,
+    )
+    scores = calibrated_scores(records, [release, planted], sides.population, seed=seed)
+    found = []
+    for name, (own, with_copies) in zip(
+        names(records.shape), scores.swapaxes(0, 1).astype(np.float64), strict=True
+    ):
+        members, others = own[:inside], own[inside:]
+        auc, p_value = one_set.area(members, others)
+        copied, _ = one_set.area(with_copies[: len(chosen)], with_copies[inside:])
+        found.append(
+            SetAttack(
+                name=name,
+                auc=Estimate.of(auc),
+                operating=one_set.operating(members, others[sides.settles], others[~sides.settles]),
+                planted_auc=copied.value,
+                p_value=p_value,
+            )
+        )
+    return tuple(found)
+
+
+def _split(sides: _Sides, seed: int) -> Split:
+    """The blind classifier on the inputs, and a chi-squared test of the classes' shares."""
+    records = _joined(sides.members, sides.others)
+    member = np.arange(len(records)) < len(sides.members)
+    seen = blind(records.inputs.numpy(), member, seed=seed)
+    counts = np.stack([sides.members.counts().numpy(), sides.others.counts().numpy()])
+    counts = counts[:, counts.any(0)]
+    labels = float(stats.chi2_contingency(counts).pvalue) if counts.shape[1] > 1 else 1.0
+    return Split(
+        random=min(seen.p_value, labels) >= NOT_RANDOM,
+        auc=dict(seen.auc),
+        p_value=seen.p_value,
+        labels_p_value=labels,
+    )
+
+
+def _nearness(
+    release: SyntheticDataset, members: LabeledDataset, control: LabeledDataset, seed: int
+) -> tuple[Nearness, ...]:
+    measures = (L2(), Embedding(random_embed(members.shape, seed=seed)))
+    found = copying(release, members, control, measures, duplicate=DUPLICATE)
+    return tuple(
+        Nearness(
+            measure=seen.measure,
+            closer=Estimate.of(seen.closer),
+            expected=seen.expected,
+            quantiles={name: tuple(values) for name, values in seen.quantiles().items()},
+        )
+        for seen in found.measured
+    )
+
+
+def _copies(
+    release: SyntheticDataset,
+    members: LabeledDataset,
+    control: LabeledDataset,
+    kept: Tensor,
+    left: Tensor,
+) -> Copies:
+    """members, control: without near-duplicates of each other, as ``kept`` and ``left`` say."""
+    made = LabeledDataset(release.inputs, release.labels, release.classes)
+    held = [int((~distinct(side, made, DUPLICATE)[0]).sum()) for side in (members, control)]
+    return Copies(
+        distance=DUPLICATE,
+        of_members=held[0],
+        of_control=held[1],
+        near_duplicates=(int((~kept).sum()), int((~left).sum())),
+    )
+
+
+def _joined(one: LabeledDataset, other: LabeledDataset) -> LabeledDataset:
+    return LabeledDataset(
+        torch.cat([one.inputs, other.inputs]), torch.cat([one.labels, other.labels]), one.classes
+    )
+
+
+def _form(data: LabeledDataset | SyntheticDataset) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "records": len(data),
+        "shape": list(data.shape),
+        "classes": list(data.classes),
+    }

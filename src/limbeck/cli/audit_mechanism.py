@@ -1,0 +1,186 @@
+"""``limbeck audit`` of a mechanism that can be repeated: a release's recipe, options, a program."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from limbeck import recipe, registry
+from limbeck.audit.presets import PRESETS
+from limbeck.audit.run import prepare
+from limbeck.cli import console
+from limbeck.cli.audit_options import Effort, Limits, Machines, Place, Subject
+from limbeck.cli.options import Common, DataOptions, assignments, method_options
+from limbeck.cli.progress import Bar
+from limbeck.cli.verdict import conclude
+from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
+from limbeck.errors import DatasetError, OptionError
+from limbeck.mechanism.base import Mechanism
+from limbeck.mechanism.command import CommandMechanism
+from limbeck.mechanism.pipeline import Pipeline
+from limbeck.synthesize.base import Synthesizer
+from limbeck.train.base import Trainer
+from limbeck.workers import keep_memory
+
+
+def audit_mechanism(
+    release: Path | None,
+    private: str,
+    test: str | None,
+    place: Place,
+    effort: Effort,
+    limits: Limits,
+    subject: Subject,
+    machines: Machines,
+    data: DataOptions,
+    common: Common,
+) -> int:
+    """Plan, run and judge; the exit code that the limits ask for."""
+    if release is not None and (subject.ipc, subject.init, subject.options) != (None, None, None):
+        raise OptionError(
+            f"--ipc, --init and --set: the card of {release} holds the recipe already"
+        )
+    if subject.command is None and (subject.timeout, subject.layout) != (None, None):
+        raise OptionError("--timeout and --layout are for --command")
+    memory, limit = machines.bytes(), limits.tpr()
+    keep_memory()
+    device = common.torch_device()
+    released = None if release is None else SyntheticDataset.load(release)
+    mechanism = _mechanism(subject, released)
+    records, held_out = data.load(private)
+    if test is not None and test != private:
+        held_out = data.read(test)
+    if released is not None:
+        _require_same_form(released, records)
+    sizes = PRESETS[effort.preset.value]
+    session = prepare(
+        mechanism,
+        records,
+        held_out,
+        preset=replace(
+            sizes, runs=effort.runs or sizes.runs, canaries=effort.canaries or sizes.canaries
+        ),
+        canary=effort.canary.value,
+        company=effort.company,
+        seed=common.seed,
+        device=device,
+        released=released,
+    )
+    cost = {title: one.cpu_seconds for title, one in session.estimate().items()}
+    console.note(_forecast(cost, machines.workers or os.cpu_count() or 1))
+    with Bar("auditing") as bar:
+        done = session.execute(
+            place.output,
+            workers=machines.workers,
+            memory=memory,
+            cluster=machines.cluster,
+            overwrite=place.force,
+            progress=lambda share, what: bar.update(share, f"auditing: {what}"),
+        )
+    if released is not None:
+        released.save(place.output / "release")  # for the picture in the report
+    return conclude(done, limit, limits.max_epsilon, as_json=common.as_json)
+
+
+def _mechanism(subject: Subject, released: SyntheticDataset | None) -> Mechanism:
+    if subject.command is None:
+        synthesizer = _from_options(subject) if released is None else _from_card(released)
+        return Pipeline(synthesizer, _trainer(subject, many_records=synthesizer is None))
+    if (subject.init, subject.options) != (None, None):
+        raise OptionError("--init and --set are for --method; a command has options of its own")
+    values = {
+        "command": subject.command,
+        "trainer": _trainer(subject, many_records=False),
+        "layout": None if subject.layout is None else subject.layout.value,
+        "timeout": subject.timeout,
+        "ipc": subject.ipc,
+    }
+    given = {name: value for name, value in values.items() if value is not None}
+    made: CommandMechanism = recipe.build("command", given, "mechanism")
+    return made
+
+
+def _from_card(release: SyntheticDataset) -> Synthesizer:
+    """The synthesizer that a release's card describes."""
+    written = release.card.get("recipe")
+    if not isinstance(written, Mapping):
+        raise OptionError(
+            f"the card of {release.name} holds no recipe, so the mechanism cannot be repeated; "
+            "give --method and its options instead"
+        )
+    if CommandMechanism.method_name in _methods(written):
+        raise OptionError(
+            f"the card of {release.name} asks for a program to be run, which no card may; look at "
+            "that program, and give it yourself with --command"
+        )
+    synthesizer = recipe.from_recipe(dict(written))
+    if not isinstance(synthesizer, Synthesizer):
+        raise OptionError(f"the card of {release.name} holds the recipe of no synthesizer")
+    share = release.card.get("interrupted")
+    if share is not None:
+        console.note(
+            f"{release.name} was interrupted when {share:.0%} was done; the shadow runs repeat the "
+            "whole recipe, so that they are unlike it"
+        )
+    return synthesizer
+
+
+def _methods(written: object) -> set[str]:
+    """Every method that a recipe names, at any depth."""
+    if isinstance(written, Mapping):
+        here = {str(written["method"])} if "method" in written else set()
+        return here.union(*map(_methods, written.values()))
+    if isinstance(written, (list, tuple)):
+        return set().union(*map(_methods, written))
+    return set()
+
+
+def _from_options(subject: Subject) -> Synthesizer | None:
+    """The synthesizer that the options describe; None stands for the private data itself."""
+    method, words = str(subject.method), subject.options or []
+    if method == "none":
+        if (subject.ipc, subject.init, words) != (None, None, []):
+            raise OptionError("--method none condenses nothing: it takes no --ipc, --init or --set")
+        return None
+    values = method_options(
+        method, "synthesizer", words, {"ipc": subject.ipc, "init": subject.init}
+    )
+    made: Synthesizer = recipe.build(method, values, "synthesizer")
+    return made
+
+
+def _trainer(subject: Subject, *, many_records: bool) -> Trainer:
+    """A registered trainer, or the standard one with the network of that name."""
+    name, values = subject.trainer, assignments(subject.trainer_options or [], "--trainer-set")
+    if name not in registry.methods("trainer"):
+        name, values = "standard", {"network": name, **values}
+    made: Trainer = recipe.build(name, values, "trainer")
+    return made.for_many_records() if many_records and "recipe" not in values else made
+
+
+def _require_same_form(release: SyntheticDataset, private: LabeledDataset) -> None:
+    for what, ours, theirs in (
+        ("records of shape", private.shape, release.shape),
+        ("the classes", private.classes, release.classes),
+    ):
+        if ours != theirs:
+            raise DatasetError(
+                f"--private: {private.name} has {what} {_short(ours)}, the release {release.name} "
+                f"{_short(theirs)}; give the data and the data options that it was condensed with"
+            )
+
+
+def _short(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values[:6])) + (" ..." if len(values) > 6 else "")
+
+
+def _forecast(cpu_seconds: Mapping[str, float], workers: int) -> str:
+    """The cost in words, before anything runs; from the processor time of each mechanism."""
+    total = sum(cpu_seconds.values())
+    processes = "1 process" if workers == 1 else f"{workers} processes"
+    lines = [
+        f"cost: about {console.duration(total / workers)} with {processes} on an idle machine",
+        *(f"  {console.duration(each)} {what}" for what, each in cpu_seconds.items()),
+    ]
+    return "\n".join(lines)
