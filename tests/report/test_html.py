@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import limbeck.report
-from limbeck.audit.evidence import Check, Claim, Estimate, Evidence, Precision, Risk
+from limbeck.audit.evidence import Check, Claim, Estimate, Evidence, Precision, Released, Risk
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
 from limbeck.report import render, report
@@ -419,3 +419,21 @@ def test_attacks_on_the_images_are_told_apart_from_those_on_a_classifier(evidenc
     seen = words(render(change(evidence, attacks=(*subject.attacks, images))))
     assert "On the released images alone, density of the images: asks how much likelier" in seen
     assert "On the released images alone" not in words(render(evidence))
+
+
+def test_the_very_release_has_its_own_part(evidence):
+    found = Released(
+        name="lira-offline",
+        signal="hinge",
+        auc=Estimate(value=0.534, low=0.502, high=0.566, trials=2500),
+        p_value=0.021,
+        members=2001,
+        others=499,
+    )
+    told = change(evidence, released=(found,))
+    seen = words(render(told)).replace("\u00a0", " ")
+    assert "can its 2,001 ordinary records" in seen and "from 499 records" in seen
+    assert "LiRA, offline, hinge: AUC 0.534 [0.502, 0.566] p = 0.021" in seen
+    shared = words(render(told, share=True))
+    assert "about 2,000 ordinary" in shared and "2,001" not in shared
+    assert 'id="released"' not in render(evidence)

@@ -139,6 +139,20 @@ class Precision(Value):
     value: Estimate
 
 
+class Released(Value):
+    """One attack on the very release: its ordinary records, all members, against control records.
+
+    A description: private and test records may differ by more than membership.
+    """
+
+    name: str
+    signal: Signal | ImageSignal
+    auc: Estimate
+    p_value: Number
+    members: int
+    others: int
+
+
 class Risk(Value):
     """How single records of one group fare: each one's chance of being named as a member.
 
@@ -166,6 +180,7 @@ class Subject(Value):
     epsilon_lower: measured lower bound on epsilon at 95% confidence and the given delta.
     detectable_tpr: smallest TPR at 1% FPR that this audit would tell from 1% with power 80%.
     claim: where a guarantee is claimed. precision: at several priors. risks: one per group.
+    released: attacks on the very release that was given to the audit.
     """
 
     title: str
@@ -183,6 +198,7 @@ class Subject(Value):
     claim: Claim | None = None
     precision: tuple[Precision, ...] = ()
     risks: tuple[Risk, ...] = ()
+    released: tuple[Released, ...] = ()
     null_test: Check
     positive_control: Check
     flags: tuple[Flag, ...]

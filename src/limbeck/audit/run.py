@@ -19,13 +19,14 @@ from limbeck.audit import cost, plan, shadow
 from limbeck.audit import views as query
 from limbeck.audit.attacks.base import SIGNALS
 from limbeck.audit.attacks.lira import LiRA
-from limbeck.audit.evidence import Evidence, Subject
+from limbeck.audit.evidence import Evidence, Released, Subject
 from limbeck.audit.images.signals import kinds
 from limbeck.audit.inference import judge
 from limbeck.audit.inference.exposure import Exposure, exposures
 from limbeck.audit.inference.shadows import TRUE_LABEL, Shadows
 from limbeck.audit.inference.verdict import verdict
 from limbeck.audit.presets import PRESETS, Name, Preset
+from limbeck.audit.released import attack_release
 from limbeck.audit.store import COST, EVIDENCE, PLAN, PREVIEW, RISKS, Store, as_tensors
 from limbeck.data.canaries import Kind
 from limbeck.data.dataset import LabeledDataset
@@ -39,6 +40,7 @@ from limbeck.mechanism.pipeline import Pipeline
 from limbeck.privacy.gaussian import mu_of
 from limbeck.recipe import one_line, recipe
 from limbeck.synthesize.select.random_subset import RandomSubset
+from limbeck.train.base import Classifier
 from limbeck.types import Estimate
 from limbeck.workers import Run, one_thread, peak_memory, pool
 
@@ -228,14 +230,13 @@ class Session:
             example = SyntheticDataset(inputs, labels, self.plan.data.classes)
             write_bytes(store.folder / PREVIEW, png(example))
 
-    def _released_utility(self) -> float | None:
-        """Accuracy of the subject's trainer on the very release that the audit is about."""
+    def _released_classifier(self) -> Classifier | None:
+        """The subject's trainer on the very release that the audit is about."""
         subject = self.audited[0].mechanism
         if self.released is None or not isinstance(subject, Pipeline) or subject.trainer is None:
             return None
         with one_thread():
-            classifier = subject.trainer.fit(self.released, seed=self.plan.seed, device=self.device)
-            return classifier.accuracy(self.test)
+            return subject.trainer.fit(self.released, seed=self.plan.seed, device=self.device)
 
     def _left(self, one: Audited, signals: Mapping[str, np.ndarray]) -> Shadows:
         """What the shadow runs left, beside the coins that it is judged by."""
@@ -281,6 +282,10 @@ class Session:
         # The hinge of a record's own view is positive exactly where it is classified right.
         hinges = shadows.signals[:, 0, SIGNALS.index("hinge")]
         right = hinges[:, shadows.groups == "control"] > 0
+        classifier = self._released_classifier() if one.role == "subject" else None
+        released: tuple[Released, ...] = ()
+        if classifier is not None:
+            released = attack_release(classifier, self.plan, shadows)
         return judge.judge(
             shadows,
             title=one.title,
@@ -292,7 +297,8 @@ class Session:
             utility_with_canaries=Estimate.of_mean(right.mean(1).tolist()),
             seed=self.plan.seed,
             risks=[exposure.summary() for exposure in exposed],
-            target_utility=self._released_utility() if one.role == "subject" else None,
+            target_utility=None if classifier is None else classifier.accuracy(self.test),
+            released=released,
             delta=DELTA,
             control_epsilon=CONTROL_EPSILON,
         )

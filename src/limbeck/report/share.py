@@ -11,7 +11,7 @@ import math
 import re
 from typing import Any
 
-from limbeck.audit.evidence import Attack, Estimate, Evidence, Operating, Subject
+from limbeck.audit.evidence import Attack, Estimate, Evidence, Operating, Released, Subject
 from limbeck.report.figures import cut, resolvable_fpr
 
 LEFT_OUT = "left out of the shared edition"
@@ -72,7 +72,7 @@ def scrubbed(value: Any, count: bool = False) -> Any:
 
 
 def _two_digits(value: int) -> int:
-    unit: int = 10 ** (len(str(value)) - 2)
+    unit: int = 10 ** max(len(str(value)) - 2, 0)
     return round(value / unit) * unit
 
 
@@ -81,9 +81,15 @@ def _subject(subject: Subject) -> Subject:
         update={
             "recipe": scrubbed(subject.recipe),
             "risks": (),
+            "released": tuple(_released(found) for found in subject.released),
             "attacks": tuple(_attack(attack) for attack in subject.attacks),
         }
     )
+
+
+def _released(found: Released) -> Released:
+    rounded = {"members": _two_digits(found.members), "others": _two_digits(found.others)}
+    return found.model_copy(update=rounded)
 
 
 def _attack(attack: Attack) -> Attack:

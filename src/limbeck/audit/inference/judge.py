@@ -55,11 +55,13 @@ def judge(
     delta: float = 1e-5,
     control_epsilon: float = 4.0,
     risks: Sequence[evidence.Risk] = (),
+    released: Sequence[evidence.Released] = (),
 ) -> evidence.Subject:
     """Run every attack on every group and signal, bound epsilon, check the audit, raise the flags.
 
     seed: of the null self-test's coins. target_utility: test accuracy of the release itself.
     control_epsilon: the planted leak's epsilon at ``delta``. risks: of ``exposures``.
+    released: of ``attack_release``.
     Everything else passes into the evidence. The same arguments give the same values.
     """
     found: list[evidence.Attack] = []
@@ -124,6 +126,7 @@ def judge(
         claim=claim,
         precision=_precision([attack for attack in found if attack.group == group]),
         risks=tuple(risks),
+        released=tuple(released),
         null_test=null,
         positive_control=control,
         flags=raise_flags(circumstances),
