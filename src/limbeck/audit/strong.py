@@ -173,7 +173,9 @@ class _Reader:
     def _usual(self) -> Int64[torch.Tensor, " m"]:
         """Known records beside the target, spread over all of them."""
         others = self._job.known.copy()
-        others[(self._private.inputs == self._target.inputs.cpu()).flatten(1).all(1).numpy()] = False
+        others[(self._private.inputs == self._target.inputs.cpu()).flatten(1).all(1).numpy()] = (
+            False
+        )
         every = np.flatnonzero(others)
         return torch.from_numpy(every[:: max(1, len(every) // _POPULATION)])
 

@@ -43,14 +43,16 @@ def conclude(
 
 def _compare(evidence: Evidence) -> None:
     """A line for each mechanism."""
+    planted = any(attack.group == "canary" for attack in evidence.subjects[0].attacks)
+    group, where = ("canary", "canaries") if planted else ("ordinary", "records")
     console.result("")
     console.table(
-        ["audited", "accuracy", "strongest AUC on canaries", "epsilon at least"],
+        ["audited", "accuracy", f"strongest AUC on {where}", "epsilon at least"],
         [
             [
                 subject.role.replace("-", " "),
                 _measured(subject.utility.value, console.percent(subject.utility.plain())),
-                _strongest(subject),
+                _strongest(subject, group),
                 _measured(subject.epsilon_lower.value, f"{subject.epsilon_lower.value:.2g}"),
             ]
             for subject in evidence.subjects
@@ -62,8 +64,8 @@ def _measured(value: float, text: str) -> str:
     return "not measured" if math.isnan(value) else text
 
 
-def _strongest(subject: Subject) -> str:
-    found = [a.auc.plain() for a in subject.attacks if a.group == "canary"]
+def _strongest(subject: Subject, group: str) -> str:
+    found = [a.auc.plain() for a in subject.attacks if a.group == group]
     if not found:
         return "none"
     auc = max(found, key=lambda auc: auc.value)

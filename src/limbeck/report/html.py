@@ -154,7 +154,9 @@ def render(
         evidence, synthetic, preview = aggregates(evidence), None, None
     subject = evidence.subjects[0]
     strips = picture.strips(synthetic) if synthetic is not None else ()
-    heads = [(s, headline(s)) for s in evidence.subjects]
+    groups = _groups(subject)
+    foremost = next(iter(groups), "canary")
+    heads = [(s, headline(s, foremost)) for s in evidence.subjects]
     common_fpr = headline_fpr([attack for _, attack in heads])
     return (
         _environment()
@@ -166,13 +168,14 @@ def render(
             machine=(cost or {}).get("machine"),
             cost=(cost or {}).get("subjects", cost or {}),
             heads=heads,
-            groups=_groups(subject),
+            groups=groups,
+            tested=words.TESTED[foremost],
             rocs=_rocs(evidence),
             trade_off=figures.trade_off(
                 [(s.role, s.utility, p.tpr) for s, a in heads if (p := at(a, common_fpr))],
                 common_fpr,
             ),
-            fpr=headline_fpr([headline(subject)]),
+            fpr=headline_fpr([headline(subject, foremost)]),
             common_fpr=common_fpr,
             synthetic=synthetic,
             strips=strips,

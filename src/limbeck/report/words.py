@@ -54,6 +54,9 @@ GROUPS = {
     "control": "Control records",
 }
 
+TESTED = {"canary": "planted records", "ordinary": "records", "control": "control records"}
+"""The records of a group, in a sentence."""
+
 GROUP_NOTES = {
     "canary": "Made to be exposed: they stand for the person who stands out most.",
     "ordinary": "Drawn from the data as they are: they stand for the average person, and can look "
