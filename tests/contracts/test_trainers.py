@@ -9,7 +9,12 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.train.base import Classifier, Trainer, TrainingSet
 
 # Small options for trainers whose defaults take seconds; a trainer not named here runs as it is.
-SMALL = {"standard": {"network": "mlp", "width": 16, "steps": 100}}
+SMALL = {
+    "standard": {"network": "mlp", "width": 16, "steps": 100},
+    # So little noise that thirty records can be learnt from; its coins alone are under test.
+    "dp-sgd": {"multiplier": 0.01, "width": 4, "rate": 0.5, "epochs": 10, "expected": 20},
+}
+PRIVATE = [name for name, m in registry.methods("trainer").items() if m.guarantee != "none"]
 
 
 @pytest.fixture(params=sorted(registry.methods("trainer")))
@@ -20,6 +25,9 @@ def trainer(request: pytest.FixtureRequest) -> Trainer:
 
 
 def fit(trainer: Trainer, data: TrainingSet, seed: int = 0) -> Classifier:
+    """A classifier whose coins follow from its seed: of private trainers, a shadow run's."""
+    if trainer.method_name in PRIVATE:
+        return next(iter(trainer.fit_many([data], [seed])))
     return trainer.fit(data, seed=seed)
 
 
@@ -111,3 +119,14 @@ def test_the_resolved_trainer_trains_alike(trainer: Trainer, tiny_images: Labele
     resolved = trainer.resolve(tiny_images.shape)
     first = fit(trainer, tiny_images, 2).logits(tiny_images.inputs)
     assert torch.equal(first, fit(resolved, tiny_images, 2).logits(tiny_images.inputs))
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_coins_of_a_private_classifier_to_be_released_follow_from_no_seed(
+    name: str, tiny_images: LabeledDataset
+) -> None:
+    trainer = recipe.build(name, SMALL.get(name, {}), "trainer")
+    one, other = (trainer.fit(tiny_images, seed=3).logits(tiny_images.inputs) for _ in range(2))
+    assert not torch.equal(one, other)
+    claimed = trainer.resolve(tiny_images.shape).guarantee
+    assert claimed is not None and claimed.epsilon > 0 and claimed.events

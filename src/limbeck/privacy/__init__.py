@@ -5,6 +5,8 @@ sums.py       their exact sums over records: vectors, vectors by class, and prod
 noise.py      discrete Gaussian noise from a secure source, and why the continuous curve covers it
 gaussian.py   from noise to (epsilon, delta) and back, exactly, for Gaussian noise
 accountant.py the ledger as events of dp_accounting, and their epsilon by privacy loss distributions
+entropy.py    coins and noise of sampled steps, from the operating system's entropy
+sampled.py    Poisson-sampled Gaussian steps, declared beforehand; clipping.py is Opacus' part in it
 budget.py     the owner of the private data: it spends before it answers, and writes the ledger
 claim.py      the options epsilon, delta, adjacency and unit of every private method
 

@@ -6,14 +6,20 @@ and noise are fixed before anything is read: composition by PLD is not proven fo
 made after looking.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import dp_accounting
+import numpy as np
 from dp_accounting.pld import PLDAccountant
+from dp_accounting.rdp import RdpAccountant
 
-from limbeck.errors import OptionError
 from limbeck.privacy import noise
 from limbeck.types import Adjacency, Event
+
+_FAINT = 0.5  # noise, in sensitivities, below which privacy losses are too large for a grid
+_LARGEST = 600.0  # epsilon whose exponential is still a number
 
 
 def multiplier(event: Event) -> float:
@@ -34,19 +40,54 @@ def dp_event(events: Sequence[Event]) -> dp_accounting.DpEvent:
 
 
 def epsilon_declared(
-    events: Sequence[Event], delta: float, adjacency: Adjacency = "add-remove"
+    events: Sequence[Event],
+    delta: float,
+    adjacency: Adjacency = "add-remove",
+    *,
+    grid: float = 1e-4,
 ) -> float:
-    """Epsilon at ``delta`` of events that were all declared before the first was run, by PLD.
+    """Epsilon at ``delta`` of events that were all declared before the first was run.
 
-    An upper bound: dp_accounting rounds privacy losses up. A full event's sensitivity counts what
-    a neighbour changes in its sum under the adjacency; a sampled event's is that of one record.
-    OptionError for sampled events under replace-one, which no accountant here covers.
+    An upper bound: dp_accounting rounds privacy losses up to multiples of ``grid``. Where noise is
+    so faint that losses outgrow any grid, Renyi divergences serve, and epsilon is in the hundreds.
+
+    A full event's sensitivity counts what a neighbour changes in its sum under the adjacency; a
+    sampled event's is that of one record. So with sampled events replacing is accounted for as
+    removing one record and adding another: twice the epsilon and 1 + e^epsilon times the delta of
+    add-remove (group privacy, Vadhan 2017, "The complexity of differential privacy", lemma 2.2);
+    infinite where that is no number.
     """
-    if adjacency == "replace-one" and any(event.rate < 1 for event in events):
-        raise OptionError("sampled events are accounted for under add-remove adjacency alone")
-    accountant = PLDAccountant(dp_accounting.NeighboringRelation.ADD_OR_REMOVE_ONE)
+    return _epsilon(tuple(events), delta, adjacency, grid)
+
+
+@lru_cache
+def _epsilon(events: tuple[Event, ...], delta: float, adjacency: Adjacency, grid: float) -> float:
+    if not events:
+        return 0.0
+    faint = min(map(multiplier, events)) < _FAINT
+    accountant = RdpAccountant() if faint else PLDAccountant(value_discretization_interval=grid)
     accountant.compose(dp_event(events))
-    return float(accountant.get_epsilon(delta))
+    if adjacency == "add-remove" or all(event.rate == 1 for event in events):
+        return float(accountant.get_epsilon(delta))
+
+    def excess(epsilon: float) -> float:
+        least = float(accountant.get_delta(epsilon))
+        return -1.0 if least == 0 else math.log(least / delta) + float(np.logaddexp(0, epsilon))
+
+    low = high = float(accountant.get_epsilon(delta))
+    while excess(high) > 0:
+        low, high = high, high * 1.2 + 0.1
+        if high > _LARGEST:
+            return math.inf
+    return 2 * (high if low == high else _first(excess, low, high))
+
+
+def _first(excess: Callable[[float], float], low: float, high: float) -> float:
+    """The least number, within 1e-6 and never below it, from which ``excess`` is not positive."""
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    return high
 
 
 def _single(event: Event) -> dp_accounting.DpEvent:

@@ -6,6 +6,7 @@ mu-GDP under full adaptivity [Smith and Thakurta 2022, arXiv:2210.17520].
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,9 +17,11 @@ from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import BudgetError, OptionError
 from limbeck.privacy import noise, sums
-from limbeck.privacy.accountant import multiplier
+from limbeck.privacy.accountant import epsilon_declared, multiplier
 from limbeck.privacy.gaussian import epsilon_of, mu_of
 from limbeck.privacy.records import Bound, Statistic
+from limbeck.privacy.sampled import GRID, Sampler, Steps, multiplier_for
+from limbeck.privacy.sampled import MECHANISM as SAMPLED
 from limbeck.types import Adjacency, Event, Guarantee, Unit
 
 _ROUNDING = 1e-9
@@ -92,6 +95,11 @@ class Budget:
         """What holds of everything released so far; None without noise that is secret."""
         if self.epsilon is None or self._insecure_seed is not None:
             return None
+        if any(event.mechanism == SAMPLED for event in self._events):
+            declared = epsilon_declared(self._events, self.delta, self.adjacency, grid=GRID)
+            return Guarantee(
+                min(declared, self.epsilon), self.delta, self.adjacency, self.unit, self.events
+            )
         mu = math.sqrt(math.fsum(event.count / multiplier(event) ** 2 for event in self._events))
         assert mu <= self._mu, "the filter has failed"
         return Guarantee(
@@ -157,6 +165,46 @@ class Budget:
         noisy[..., row, column] = upper
         noisy[..., column, row] = upper
         return NoisySum(noisy.double() * bound.step**2, scale * bound.step**2)
+
+    def steps(
+        self,
+        name: str,
+        shapes: Iterable[torch.Size],
+        *,
+        rate: float,
+        count: int,
+        norm: float,
+        device: str = "cpu",
+    ) -> Sampler:
+        """All of the budget for ``count`` noisy sums of gradients, declared before the first.
+
+        shapes: of the gradients, one a parameter. rate: chance of each unit to take part in a
+        step. norm: that a unit's gradients, all parameters together, are cut to. The sampler
+        hands its rows inputs and labels. BudgetError where anything was spent before: the losses
+        of sampled steps add up by privacy loss distributions, for what is declared beforehand.
+        """
+        if self._spent:
+            raise BudgetError(
+                f"{name}: sampled steps take the whole privacy budget, and {self.left:.3g} of it "
+                "is left; declare them first and alone"
+            )
+        self._spent.append(1.0)
+        noise_multiplier = 0.0
+        if self.epsilon is not None:
+            noise_multiplier = multiplier_for(
+                self.epsilon, self.delta, self.adjacency, rate=rate, count=count
+            )
+        declared = Steps(rate, count, noise_multiplier, norm)
+        self._events.append(declared.event(name))
+        return Sampler(
+            self._private.inputs,
+            self._private.labels,
+            declared,
+            shapes,
+            groups=self._private.groups if self.unit == "group" else None,
+            device=device,
+            insecure_seed=self._insecure_seed,
+        )
 
     def _spend(self, name: str, sensitivity: float, share: float) -> float:
         """Enter an event in the ledger and return the scale of its noise, in whole steps."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy.budget import Budget
 from limbeck.privacy.gaussian import mu_of
+from limbeck.privacy.sampled import MECHANISM as SAMPLED
 from limbeck.recipe import options
 from limbeck.types import Adjacency, Guarantee, Unit
 
@@ -57,14 +58,31 @@ class Claim:
 
 def on_card(budget: Budget) -> dict[str, Any]:
     """What a card says of what was spent: guarantee, ledger and libraries, in JSON values."""
-    holds = budget.guarantee
-    if holds is None:
-        noise = "none" if budget.epsilon is None else "repeatable, for audits and tests alone"
+    noise = "none" if budget.epsilon is None else "repeatable, for audits and tests alone"
+    return stated(budget.guarantee, noise)
+
+
+def stated(guarantee: Guarantee | None, noise: str = "none") -> dict[str, Any]:
+    """A guarantee on a card; ``noise`` says why there is none."""
+    if guarantee is None:
         return {"guarantee": None, "ledger": [], "noise": noise}
-    stated = {name: value for name, value in asdict(holds).items() if name != "events"}
+    values = {name: value for name, value in asdict(guarantee).items() if name != "events"}
+    kinds = {event.mechanism for event in guarantee.events}
+    noises = [words for kind, words in _NOISES.items() if kind in kinds]
+    libraries = ["dp-accounting", *(_LIBRARIES[kind] for kind in _LIBRARIES if kind in kinds)]
     return {
-        "guarantee": stated,
-        "ledger": [asdict(event) for event in holds.events],
-        "noise": "discrete Gaussian, from the operating system's entropy by OpenDP",
-        "privacy_libraries": {name: version(name) for name in ("opendp", "dp-accounting")},
+        "guarantee": values,
+        "ledger": [asdict(event) for event in guarantee.events],
+        "noise": "; ".join(noises),
+        "privacy_libraries": {name: version(name) for name in libraries},
     }
+
+
+_NOISES = {
+    "discrete Gaussian": "discrete Gaussian, from the operating system's entropy by OpenDP",
+    SAMPLED: (
+        "Gaussian in floating point, from the operating system's entropy, on sums clipped by "
+        "Opacus: rounding is not covered"
+    ),
+}
+_LIBRARIES = {"discrete Gaussian": "opendp", SAMPLED: "opacus"}

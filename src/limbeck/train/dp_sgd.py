@@ -1,0 +1,285 @@
+"""DP-SGD: a network trained on noisy sums of clipped gradients, with a formal guarantee."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from limbeck import coins
+from limbeck.errors import OptionError
+from limbeck.nn import augment
+from limbeck.nn.fit import MomentumSGD
+from limbeck.nn.networks import deepest, make
+from limbeck.nn.record_gradients import RecordGradients, averaged
+from limbeck.privacy import noise
+from limbeck.privacy.accountant import epsilon_declared
+from limbeck.privacy.gaussian import mu_of
+from limbeck.privacy.sampled import GRID, Sampler, Steps, multiplier_for
+from limbeck.recipe import options
+from limbeck.registry import register
+from limbeck.train.base import Trainer, TrainingSet, targets
+from limbeck.train.standard import StandardClassifier
+from limbeck.types import Adjacency, Event, Guarantee, Unit
+
+_COUNT_SHARE = 0.01  # of the budget, in mu^2, for the number of records
+_WIDTH = 16
+_AT_ONCE = 1 << 23  # numbers in the per-record gradients held at once: 32 MiB
+
+
+@dataclass(frozen=True)
+class Level:
+    """How to train: a formally private level states epsilon, the others a noise multiplier.
+
+    epochs: expected passes over the data, in steps of ``rate`` each.
+    """
+
+    epsilon: float | None
+    multiplier: float | None
+    rate: float
+    epochs: float
+    learning_rate: float
+    views: int
+
+
+LEVELS: Mapping[str, Level] = {
+    # Chosen on public data: the digits and 10,000 images of Fashion-MNIST.
+    "epsilon-1": Level(1.0, None, 0.25, 15.0, 2.0, 1),
+    "epsilon-3": Level(3.0, None, 0.25, 20.0, 3.0, 1),
+    "epsilon-10": Level(10.0, None, 0.25, 30.0, 4.0, 1),
+    # Noise and passes of Aerni et al. 2024 (arXiv 2404.17399) on CIFAR-10, where attacks find more
+    # from level to level.
+    "medium": Level(None, 0.2, 0.04, 200.0, 2.0, 4),
+    "high": Level(None, 0.00625, 0.01, 16.0, 2.0, 4),
+    "very-high": Level(None, 0.003125, 0.01, 25.0, 2.0, 4),
+    "no-noise": Level(None, 0.0, 0.25, 30.0, 4.0, 1),
+}
+
+
+@register(
+    "dp-sgd",
+    kind="trainer",
+    summary="a small network trained by SGD on clipped gradients with noise",
+    paper="Abadi et al. 2016, arXiv 1607.00133; De et al. 2022, arXiv 2204.13650",
+    guarantee="(epsilon, delta) of the classifier",
+    cost="1,400 images of 8x8: 5 CPU-seconds",
+)
+@options
+class DPSGD(Trainer):
+    """SGD whose every step reads private data through one noisy sum (see ``privacy.sampled``).
+
+    Each step takes every record with chance ``rate``. The gradients of a record's ``views`` (the
+    record, and siamese augmentations that all records of a step share) are averaged, cut to norm
+    ``clip``, and summed; noise is added once; the sum over the expected number of records is the
+    gradient of a plain step. The classifier is the moving average of the weights. No layer of the
+    networks looks at two records (group or instance norm), and inputs are only ever scaled by
+    their data type or a public range.
+
+    level: presets of all that follows. "epsilon-1", "epsilon-3" and "epsilon-10" are formally
+        private. "medium", "high" and "very-high" add so little noise that their epsilon, printed
+        all the same, promises nothing: only attacks speak for them. "no-noise" has no guarantee.
+    epsilon: another than the level's. multiplier: noise in multiples of ``clip``, instead.
+    delta, adjacency, unit: of the guarantee. Replace-one is accounted for as two changes. Of a
+        group one random record takes part where the group is drawn; None: groups where there are.
+    network, width: as of the trainer "standard".
+    rate, epochs, learning_rate, views, clip, average: of the loop; ``average`` is the share of the
+        moving average that is kept in a step.
+    expected: records in an average step, if that is public. None: rate times a noisy count of
+        the records, which takes 1% of the budget (in mu^2).
+
+    Per-record gradients, their clipping and sums are Opacus' (hooks and ``DPOptimizer``). Its
+    sampler and noise are not used: they draw from PyTorch's generator, which on a CPU has 32 bits
+    of seed and can be foreseen, and torchcsprng, which Opacus' secure mode asks for, has no version
+    for this PyTorch. ``privacy.entropy`` draws both from the system's entropy instead. Not covered:
+    floating-point rounding in gradients, norms and sums, and timing.
+
+    Initial weights and augmentation follow from the seed; which records a step takes, and its
+    noise, do so only in ``fit_many``, which shadow runs and evaluations use and whose classifiers
+    must not be released. Raises OptionError where Opacus is missing.
+    """
+
+    level: Literal[
+        "epsilon-1", "epsilon-3", "epsilon-10", "medium", "high", "very-high", "no-noise"
+    ] = "epsilon-10"
+    epsilon: Annotated[float, Field(gt=0)] | None = None
+    multiplier: Annotated[float, Field(ge=0)] | None = None
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    adjacency: Adjacency = "add-remove"
+    unit: Unit | None = None
+    network: str | None = None
+    width: Annotated[int, Field(ge=1)] | None = None
+    rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    views: Annotated[int, Field(ge=1)] | None = None
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    expected: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def title(self) -> str:
+        claimed = None if self.multiplier is None else self.guarantee
+        return "dp-sgd" if claimed is None else f"dp-sgd at epsilon {claimed.epsilon:.3g}"
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        events = self.events
+        if not events:
+            return None
+        epsilon = epsilon_declared(events, self.delta, self.adjacency, grid=GRID)
+        return Guarantee(epsilon, self.delta, self.adjacency, self.unit or "record", events)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The ledger, known before anything runs; none where no noise is added."""
+        steps = self._steps
+        if steps.multiplier == 0:
+            return ()
+        counting = () if self._counting is None else (self._counting,)
+        return (*counting, steps.event("gradient sums"))
+
+    @property
+    def _counting(self) -> Event | None:
+        """The noisy count of units, where their number is not public."""
+        if self.expected is not None:
+            return None
+        asked = self.epsilon or LEVELS[self.level].epsilon or 1.0
+        wanted = 1 / (_COUNT_SHARE**0.5 * mu_of(asked, self.delta))
+        scale = max(noise.discrete_scale(wanted), noise.SMALLEST)
+        return Event(f"number of {self.unit or 'record'}s", "discrete Gaussian", 1.0, scale)
+
+    @property
+    def _steps(self) -> Steps:
+        level = LEVELS[self.level]
+        rate = self.rate or level.rate
+        count = max(1, round((self.epochs or level.epochs) / rate))
+        multiplier = level.multiplier if self.multiplier is None else self.multiplier
+        epsilon = self.epsilon or level.epsilon
+        if self.multiplier is None and epsilon is not None:
+            multiplier = multiplier_for(
+                epsilon,
+                self.delta,
+                self.adjacency,
+                rate=rate,
+                count=count,
+                besides=() if self._counting is None else (self._counting,),
+            )
+        assert multiplier is not None, "a level states epsilon or a multiplier"
+        return Steps(rate, count, multiplier, self.clip)
+
+    def resolve(self, form_shape: tuple[int, ...]) -> "DPSGD":
+        network = self.network or _network(form_shape)
+        make(network, form_shape, 2, width=1, seed=0)  # refuses what it cannot serve
+        level = LEVELS[self.level]
+        found = replace(
+            self,
+            network=network,
+            width=self.width or (64 if network == "mlp" else _WIDTH),
+            multiplier=self._steps.multiplier,
+            rate=self.rate or level.rate,
+            epochs=self.epochs or level.epochs,
+            learning_rate=self.learning_rate or level.learning_rate,
+            views=self.views or (level.views if len(form_shape) == 3 else 1),
+        )
+        claimed = found.guarantee
+        if claimed is not None and claimed.epsilon == math.inf:
+            raise OptionError(
+                f"dp-sgd: so little noise has no finite epsilon under {self.adjacency} adjacency; "
+                "use add-remove, or ask for an epsilon"
+            )
+        if self.epsilon is not None and (claimed is None or claimed.epsilon > self.epsilon):
+            has = "no guarantee" if claimed is None else f"epsilon {claimed.epsilon:.4g}"
+            raise OptionError(
+                f"dp-sgd: a noise multiplier of {found.multiplier:g} gives {has}, not the epsilon "
+                f"{self.epsilon:g} asked for; leave one of the two out"
+            )
+        return found
+
+    def abridged(self) -> tuple["DPSGD", float]:
+        steps = self._steps
+        few = min(3, steps.count)
+        short = replace(self, multiplier=steps.multiplier, epsilon=None, epochs=few * steps.rate)
+        return short, steps.count / few
+
+    def fit(self, data: TrainingSet, *, seed: int, device: str = "cpu") -> StandardClassifier:
+        """Train one classifier to be released: its coins and noise are drawn and kept nowhere."""
+        return self._fit(data, seed, device, None)
+
+    def fit_many(
+        self, sets: Sequence[TrainingSet], seeds: Sequence[int], *, device: str = "cpu"
+    ) -> Iterator[StandardClassifier]:
+        """Classifiers of shadow runs and evaluations: all their coins follow from their seeds."""
+        for data, seed in zip(sets, seeds, strict=True):
+            yield self._fit(data, seed, device, coins.derive(seed, "privacy noise"))
+
+    def _fit(
+        self, data: TrainingSet, seed: int, device: str, insecure_seed: int | None
+    ) -> StandardClassifier:
+        this = self.resolve(data.shape)
+        assert this.network and this.learning_rate and this.views, "resolved"
+        classes = len(data.classes)
+        network = make(this.network, data.shape, classes, width=this.width, seed=seed).to(device)
+        means = [p.detach().clone() for p in network.parameters()]
+        sampler = Sampler(
+            data.inputs,
+            targets(data),
+            this._steps,
+            [p.shape for p in network.parameters()],
+            groups=None if this.unit == "record" else getattr(data, "groups", None),
+            counting=this._counting,
+            device=device,
+            insecure_seed=insecure_seed,
+        )
+        expected = this.expected
+        if expected is None:
+            assert sampler.counted is not None, "counted where it is not public"
+            expected = max(1.0, sampler.counted * sampler.steps.rate)
+        size = sum(p.numel() for p in means) * this.views
+        chunk = max(1, min(64, _AT_ONCE // size))
+        optimiser = MomentumSGD(network.parameters())
+        transforms = coins.generator(seed, "augment")
+        with RecordGradients(network) as gradients:
+            for step in range(sampler.steps.count):
+                views = this._views(transforms, data)
+
+                def rows(inputs: Tensor, wanted: Tensor, views: _Views = views) -> list[Tensor]:
+                    seen = torch.cat([view(inputs) for view in views])
+                    found = gradients(seen, wanted.repeat(len(views), 1))
+                    return averaged(found, len(views))
+
+                sums = sampler.step(rows, chunk=chunk)
+                optimiser.step([s / expected for s in sums], this.learning_rate)
+                # While there are few steps, the average forgets where it began.
+                kept = min(this.average, (1 + step) / (10 + step))
+                for mean, p in zip(means, network.parameters(), strict=True):
+                    mean.lerp_(p.detach(), 1 - kept)
+        made = make(this.network, data.shape, classes, width=this.width, seed=seed).to(device)
+        with torch.no_grad():
+            for p, mean in zip(made.parameters(), means, strict=True):
+                p.copy_(mean)
+        return StandardClassifier(made)
+
+    def _views(self, generator: torch.Generator, data: TrainingSet) -> "_Views":
+        """The record itself and augmentations, the same for all records: no coin is keyed by place.
+
+        Coins drawn record by record would shift where one record is missing, and the others'
+        gradients with them.
+        """
+        assert self.views, "resolved"
+        return [
+            augment.identity()
+            if k == 0
+            else augment.draw(generator, data.shape, mirror=data.mirror)
+            for k in range(self.views)
+        ]
+
+
+_Views = Sequence[augment.Transform]
+
+
+def _network(shape: tuple[int, ...]) -> str:
+    """One convolution where it serves: noise grows with the parameters, and more layers lose."""
+    return "convnet1" if deepest(shape).startswith("convnet") else "mlp"
