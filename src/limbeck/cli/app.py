@@ -18,7 +18,9 @@ from limbeck.cli.exits import Exit
 from limbeck.cli.export import export
 from limbeck.cli.methods import methods
 from limbeck.cli.options import expand
+from limbeck.cli.predict import predict
 from limbeck.cli.report import report
+from limbeck.cli.train import train
 from limbeck.errors import LimbeckError
 
 app = typer.Typer(
@@ -58,7 +60,7 @@ def _help(command: Callable[..., int]) -> str:
     return "\n\n".join(f"\b\n{p}" if p.startswith("    ") else p for p in paragraphs)
 
 
-for _command in (condense, evaluate, export, audit, report, methods, data, doctor):
+for _command in (condense, train, predict, evaluate, export, audit, report, methods, data, doctor):
     app.command(name=_command.__name__, help=_help(_command))(expand(_command))
 
 

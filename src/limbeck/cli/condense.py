@@ -21,6 +21,7 @@ from limbeck.cli.options import (
     shell,
 )
 from limbeck.errors import OptionError
+from limbeck.types import Adjacency
 
 
 def condense(
@@ -49,6 +50,14 @@ def condense(
     epsilon: Annotated[
         float | None, typer.Option(min=0.0, help="Ask for a formal guarantee of this epsilon.")
     ] = None,
+    delta: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Its delta (1e-5).")] = None,
+    adjacency: Annotated[
+        Adjacency | None, typer.Option(help="Neighbours: add-remove one unit, or replace-one.")
+    ] = None,
+    public_records: Annotated[
+        int | None,
+        typer.Option(min=1, help="A public bound on the number of records, to judge delta by."),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Redraw preview.png in the output folder as it goes.")
     ] = False,
@@ -62,22 +71,24 @@ def condense(
 
         limbeck condense digits --method dm --ipc 10 --init noise -o release/
 
-    Condensing alone gives no formal guarantee. `limbeck audit` measures what a release leaks.
+    Condensing alone gives no formal guarantee; the methods that can give one, such as dp-merf, do
+    so with --epsilon. `limbeck audit` measures what a release leaks.
 
     Ctrl-C keeps the last state: it becomes the release, whose card says how far it had come.
     """
     require_folder(output, force)
-    if epsilon is not None:
+    if (epsilon, delta, adjacency) != (None, None, None):
         require_private_form(method)
 
     from limbeck import recipe
     from limbeck.cli.progress import Bar
     from limbeck.cli.state import LastState
     from limbeck.data.release import PREVIEW
+    from limbeck.privacy.words import doubt_of_delta
     from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
-    given = {"ipc": ipc, "init": init, "epsilon": epsilon}
+    given = {"ipc": ipc, "init": init, "epsilon": epsilon, "delta": delta, "adjacency": adjacency}
     synthesizer = recipe.build(
         method, method_options(method, "synthesizer", options or [], given), "synthesizer"
     )
@@ -113,6 +124,11 @@ def condense(
         with _undisturbed():
             replace(synthetic, card={**synthetic.card, **added}).save(output)
 
+    claimed = resolved.guarantee
+    if claimed is not None and public_records is not None:
+        doubt = doubt_of_delta(claimed, public_records)
+        if doubt is not None:
+            console.note(f"warning: {doubt}")
     holds_real = resolved.holds_real_records
     if common.as_json:
         console.document(
@@ -145,7 +161,7 @@ def condense(
             "real records": "yes: the release contains, or starts from, private records"
             if holds_real
             else "no",
-            "guarantee": str(synthetic.card.get("guarantee") or "none"),
+            "guarantee": "\n".join(synthetic.card.get("in_words") or ["none"]),
             "release": str(output),
             "next": shell("limbeck", "evaluate", output, "--private", source, *flags),
             "and": shell("limbeck", "audit", output, "--private", source, *flags, "-o", "audit/"),

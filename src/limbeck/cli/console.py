@@ -48,7 +48,8 @@ def facts(rows: Mapping[str, str]) -> None:
     """Print names and values in two columns on stdout; values keep their lines."""
     width = max(map(len, rows), default=0)
     for name, value in rows.items():
-        result(f"{name:<{width}}  {value}")
+        lines = value.replace("\n", "\n" + " " * (width + 2))
+        result(f"{name:<{width}}  {lines}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -248,13 +248,13 @@ def method_options(
     return values
 
 
-def require_private_form(name: str) -> None:
-    """OptionError when synthesizer ``name`` exists and cannot give a formal guarantee."""
-    known = registry.methods("synthesizer")
+def require_private_form(name: str, kind: registry.Kind = "synthesizer") -> None:
+    """OptionError when method ``name`` exists and cannot give a formal guarantee."""
+    known = registry.methods(kind)
     if name not in known or known[name].guarantee != "none":
         return  # loading it will refuse an unknown name
     able = [m.name for m in known.values() if m.guarantee != "none"]
-    there = f"methods that have: {', '.join(able)}" if able else "no method has one yet"
+    there = f"{kind}s that have: {', '.join(able)}" if able else f"no {kind} has one yet"
     raise OptionError(f"--epsilon: {name} has no form with a formal guarantee; {there}")
 
 

@@ -114,7 +114,7 @@ def describe(synthetic: SyntheticDataset, content: bytes) -> dict[str, Any]:
         ],
         "limbeck": {
             **_UNKNOWN,
-            "software": _software(),
+            "software": software(),
             **synthetic.card,
             "formation": factor,
             "slots_per_class": slots,
@@ -168,7 +168,8 @@ def _scaling(shape: tuple[int, ...], value_range: Any) -> str:
     return f"float32 in [0, 1], {how}; no mean or standard deviation is taken out"
 
 
-def _software() -> dict[str, str]:
+def software() -> dict[str, str]:
+    """The versions that a release was made with."""
     return {
         "limbeck": version("limbeck"),
         "torch": str(torch.__version__),

@@ -8,6 +8,7 @@ accountant.py the ledger as events of dp_accounting, and their epsilon by privac
 entropy.py    coins and noise of sampled steps, from the operating system's entropy
 sampled.py    Poisson-sampled Gaussian steps, declared beforehand; clipping.py is Opacus' part in it
 budget.py     the owner of the private data: it spends before it answers, and writes the ledger
+words.py      a guarantee in sentences, for cards and the command line
 claim.py      the options epsilon, delta, adjacency and unit of every private method
 
 Not covered, here or by anything that rests on it: how long a computation takes and how much memory

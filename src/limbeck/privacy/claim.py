@@ -10,6 +10,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy.budget import Budget
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
+from limbeck.privacy.words import in_words
 from limbeck.recipe import options
 from limbeck.types import Adjacency, Guarantee, Unit
 
@@ -72,6 +73,7 @@ def stated(guarantee: Guarantee | None, noise: str = "none") -> dict[str, Any]:
     libraries = ["dp-accounting", *(_LIBRARIES[kind] for kind in _LIBRARIES if kind in kinds)]
     return {
         "guarantee": values,
+        "in_words": in_words(guarantee),
         "ledger": [asdict(event) for event in guarantee.events],
         "noise": "; ".join(noises),
         "privacy_libraries": {name: version(name) for name in libraries},

@@ -158,6 +158,7 @@ class Sampler:
         else:
             found = [p.new_zeros(0, *p.shape) for p in self._optimiser.params]
         for parameter, own in zip(self._optimiser.params, found, strict=True):
+            assert own.shape == (len(at), *parameter.shape), "rows of another shape than declared"
             # A gradient that is not finite would make the sum so: it counts nothing instead.
             clean = torch.nan_to_num(own.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
             parameter.grad_sample = clean

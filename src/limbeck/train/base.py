@@ -1,8 +1,8 @@
 """What every trainer and classifier offers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,13 @@ class Classifier(ABC):
     def state(self) -> dict[str, Tensor]:
         """The tensors that a release of this classifier publishes."""
         raise NotImplementedError
+
+    def architecture(self) -> Mapping[str, Any]:
+        """JSON values that rebuild it with ``state``: its "kind" (see ``released``) and the rest.
+
+        Empty: it cannot be released.
+        """
+        return {}
 
 
 class Trainer(ABC):

@@ -1,8 +1,9 @@
 """Kernel ridge regression with the exact tangent kernel: a classifier in one linear solve."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -50,6 +51,23 @@ class KernelRidgeClassifier(Classifier):
     def state(self) -> dict[str, Tensor]:
         """``inputs`` and ``dual``: releasing this classifier releases its training records."""
         return {"inputs": self.inputs.float().cpu(), "dual": self.dual.cpu()}
+
+    def architecture(self) -> dict[str, Any]:
+        return {"kind": "kernel-ridge", "depth": self.depth}
+
+    @classmethod
+    def restored(
+        cls,
+        architecture: Mapping[str, Any],
+        shape: tuple[int, ...],
+        classes: int,
+        tensors: Mapping[str, Tensor],
+    ) -> "KernelRidgeClassifier":
+        """The classifier of this ``architecture`` and ``state``; ValueError where they differ."""
+        inputs, dual = tensors["inputs"], tensors["dual"]
+        if inputs.shape[1:] != (math.prod(shape),) or dual.shape != (len(inputs), classes):
+            raise ValueError(f"inputs {tuple(inputs.shape)}, dual {tuple(dual.shape)}")
+        return cls(inputs.to(dual), dual, int(architecture["depth"]))
 
 
 @register(

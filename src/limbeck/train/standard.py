@@ -1,6 +1,6 @@
 """The literature's standard training of a small network, under named recipes."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil, cos, pi, prod
@@ -70,6 +70,23 @@ class StandardClassifier(Classifier):
 
     def state(self) -> dict[str, Tensor]:
         return {name: value.cpu() for name, value in self.network.state_dict().items()}
+
+    def architecture(self) -> dict[str, Any]:
+        return {"kind": "network", "network": self.network.name, "width": self.network.width}
+
+    @classmethod
+    def restored(
+        cls,
+        architecture: Mapping[str, Any],
+        shape: tuple[int, ...],
+        classes: int,
+        tensors: Mapping[str, Tensor],
+    ) -> "StandardClassifier":
+        """The classifier of this ``architecture`` and ``state``."""
+        name, width = str(architecture["network"]), int(architecture["width"])
+        network = make(name, shape, classes, width=width or None, seed=0)
+        network.load_state_dict(tensors)
+        return cls(network)
 
 
 @register(

@@ -18,6 +18,9 @@ class Network(nn.Module):
 
     head: nn.Linear
     features: int
+    name: str
+    """What ``make`` was asked for, with ``width`` (0: this kind has none)."""
+    width: int
 
     @abstractmethod
     def embed(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:

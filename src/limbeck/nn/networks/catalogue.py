@@ -84,6 +84,7 @@ def make(
     if kind.at_least is not None:
         require_images(shape, name, at_least=kind.at_least)
     network = kind.build(shape, classes, width=width or kind.width)
+    network.name, network.width = name, width or kind.width
     initialise(network, coins.generator(seed, "network"), variance=kind.variance)
     return network
 

@@ -1,0 +1,119 @@
+"""``limbeck train``: a classifier of the private data itself, to be released."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limbeck.cli import console
+from limbeck.cli.exits import Exit
+from limbeck.cli.options import (
+    Common,
+    DataOptions,
+    method_options,
+    require_folder,
+    require_private_form,
+    shell,
+)
+from limbeck.types import Adjacency
+
+
+def train(
+    *,
+    source: Annotated[
+        str, typer.Argument(metavar="DATA", help="A source by name, a file or a folder.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder that the classifier is written to.")
+    ],
+    trainer: Annotated[str, typer.Option(help="A trainer; see `limbeck methods`.")] = "dp-sgd",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any option of the trainer."),
+    ] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(min=0.0, help="Ask for a formal guarantee of this epsilon.")
+    ] = None,
+    delta: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Its delta (1e-5).")] = None,
+    adjacency: Annotated[
+        Adjacency | None, typer.Option(help="Neighbours: add-remove one unit, or replace-one.")
+    ] = None,
+    public_records: Annotated[
+        int | None,
+        typer.Option(min=1, help="A public bound on the number of records, to judge delta by."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
+    data: DataOptions,
+    common: Common,
+) -> int:
+    """Train a classifier on DATA and write it as a release.
+
+    For example, with a guarantee of epsilon 3, and then its predictions:
+
+        limbeck train digits --epsilon 3 -o model/
+        limbeck predict model/ digits
+
+    Only a private trainer protects the records that it is trained on.
+    """
+    require_folder(output, force)
+    if (epsilon, delta, adjacency) != (None, None, None):
+        require_private_form(trainer, "trainer")
+
+    from limbeck import recipe
+    from limbeck.privacy.claim import stated
+    from limbeck.privacy.words import doubt_of_delta, in_words
+    from limbeck.train.released import ReleasedClassifier
+    from limbeck.workers import keep_memory, one_thread
+
+    keep_memory()
+    given = {"epsilon": epsilon, "delta": delta, "adjacency": adjacency}
+    chosen = recipe.build(
+        trainer, method_options(trainer, "trainer", options or [], given), "trainer"
+    )
+    device = common.torch_device()
+    private, _ = data.load(source)
+    if "recipe" not in (word.partition("=")[0] for word in options or []):
+        chosen = chosen.for_many_records()
+    resolved = chosen.resolve(private.shape)
+    started = time.monotonic()
+    with one_thread():
+        classifier = resolved.fit(private, seed=common.seed, device=device)
+    seconds = time.monotonic() - started
+    claimed = resolved.guarantee
+    card = {
+        "recipe": recipe.recipe(resolved),
+        "name": f"{private.name}-{trainer}",
+        "value_range": data.range(),
+        **stated(claimed),
+    }
+    ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
+    if claimed is not None and public_records is not None:
+        doubt = doubt_of_delta(claimed, public_records)
+        if doubt is not None:
+            console.note(f"warning: {doubt}")
+    if common.as_json:
+        console.document(
+            {
+                "release": str(output),
+                "recipe": card["recipe"],
+                "classes": list(private.classes),
+                "private_records": len(private),
+                "seconds": seconds,
+                "guarantee": card["guarantee"],
+                "ledger": card["ledger"],
+            }
+        )
+        return Exit.OK
+    flags = data.flags()
+    console.facts(
+        {
+            "trainer": resolved.title,
+            "from": f"{private.name}, {len(private)} records, {len(private.classes)} classes",
+            "took": console.duration(seconds),
+            "guarantee": "none" if claimed is None else "\n".join(in_words(claimed)),
+            "release": str(output),
+            "next": shell("limbeck", "predict", output, source, *flags),
+        }
+    )
+    return Exit.OK

@@ -1,0 +1,156 @@
+"""`limbeck train` and `limbeck predict`."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from limbeck.cli.exits import Exit
+from limbeck.privacy.words import doubt_of_delta, in_words
+from limbeck.types import Event, Guarantee
+
+pytest.importorskip("opacus", reason="private trainers need the extra 'private'")
+
+QUICK = ["--set", "epochs=1", "--set", "width=4"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    from limbeck.cli import main
+
+    folder = tmp_path_factory.mktemp("train") / "model"
+    words = ["train", "digits", "--epsilon", "8", "--public-records", "2000", *QUICK]
+    assert main([*words, "-o", str(folder)]) == Exit.OK
+    return folder
+
+
+def test_training_states_its_guarantee_in_words_and_on_the_card(run, tmp_path):
+    words = ["train", "digits", "--epsilon", "2", "--delta", "0.001", *QUICK]
+    code, out, err = run(*words, "--public-records", "1500", "-o", tmp_path / "m")
+    assert code == Exit.OK
+    assert "0.001)-differential privacy in the central model" in out
+    assert "unit of privacy: record" in out and out.count("event: ") == 2
+    assert "Poisson sample at rate 0.25" in out
+    assert "warning: delta 0.001 is not below 1500^-1.1 = 0.00032" in err
+    card = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert 1.9 < card["guarantee"]["epsilon"] <= 2 and len(card["ledger"]) == 2
+    assert {"opacus", "opendp", "dp-accounting"} <= set(card["privacy_libraries"])
+    assert "rounding is not covered" in card["noise"]
+    assert '"seed"' not in json.dumps(card)
+
+
+def test_replace_one_needs_more_noise(run, model, tmp_path):
+    words = ["train", "digits", "--epsilon", "8", "--adjacency", "replace-one", *QUICK, "--json"]
+    code, out, _ = run(*words, "-o", tmp_path / "m")
+    made = json.loads(out)
+    assert code == Exit.OK and made["guarantee"]["adjacency"] == "replace-one"
+    before = json.loads((model / "model.json").read_text())
+    assert made["ledger"][1]["noise_scale"] > 1.5 * before["ledger"][1]["noise_scale"]
+
+
+def test_a_trainer_without_private_form_is_refused_and_those_with_one_are_named(run, tmp_path):
+    for words in (["--epsilon", "1"], ["--delta", "1e-6"], ["--adjacency", "add-remove"]):
+        code, out, err = run(
+            "train", "digits", "--trainer", "standard", *words, "-o", tmp_path / "m"
+        )
+        assert (code, out) == (Exit.USAGE, "")
+        assert "standard has no form with a formal guarantee" in err and "dp-sgd" in err
+    assert not (tmp_path / "m").exists()
+
+
+def test_an_ordinary_classifier_promises_nothing(run, tmp_path):
+    words = ["train", "digits", "--trainer", "standard", "--set", "network=linear"]
+    code, out, _ = run(*words, "--set", "steps=5", "-o", tmp_path / "m")
+    assert code == Exit.OK and "guarantee  none" in out
+    assert json.loads((tmp_path / "m" / "model.json").read_text())["guarantee"] is None
+
+
+def test_predictions_print_their_accuracy_and_are_written(run, model, tmp_path):
+    found = {}
+    for name in ("p.npz", "p.csv", "p.json"):
+        code, out, _ = run("predict", model, "digits", "-o", tmp_path / name)
+        assert code == Exit.OK and "accuracy" in out and "differential privacy" in out
+    with np.load(tmp_path / "p.npz", allow_pickle=False) as arrays:
+        found["npz"] = [str(arrays["classes"][k]) for k in arrays["predictions"]]
+        assert (arrays["logits"].argmax(1) == arrays["predictions"]).all()
+    with (tmp_path / "p.csv").open() as file:
+        found["csv"] = [row["prediction"] for row in csv.DictReader(file)]
+    found["json"] = json.loads((tmp_path / "p.json").read_text())["predictions"]
+    assert found["npz"] == found["csv"] == found["json"] and len(found["npz"]) > 300
+    code, out, _ = run("predict", model, "digits", "--json")
+    said = json.loads(out)
+    from limbeck.data import read
+
+    truth = read("digits")
+    hits = np.mean([p == truth.classes[k] for p, k in zip(found["csv"], truth.labels, strict=True)])
+    assert said["accuracy"] == pytest.approx(hits) and sum(said["predicted"].values()) == len(truth)
+
+
+def test_data_without_labels_are_classified_and_labels_of_other_order_understood(
+    run, model, tmp_path
+):
+    from limbeck.data import read
+
+    some = read("digits").select(range(6))
+    np.savez(tmp_path / "bare.npz", inputs=some.inputs.numpy())
+    (tmp_path / "flat").mkdir()
+    for i, image in enumerate(some.inputs[:, 0]):
+        pixels = (image * 255).round().byte().numpy()
+        Image.fromarray(pixels).save(tmp_path / "flat" / f"{i}.png")
+    answers = []
+    for source in ("bare.npz", "flat"):
+        code, out, _ = run("predict", model, tmp_path / source, "-o", tmp_path / f"{source}.json")
+        assert code == Exit.OK and "accuracy" not in out
+        answers.append(json.loads((tmp_path / f"{source}.json").read_text())["predictions"])
+    assert answers[0] == answers[1]
+    # The same classes, numbered the other way round.
+    turned = tuple(reversed(some.classes))
+    np.savez(
+        tmp_path / "turned.npz",
+        inputs=some.inputs.numpy(),
+        labels=9 - some.labels.numpy(),
+        classes=np.array(turned),
+    )
+    said = [
+        json.loads(run("predict", model, path, "--json")[1])["accuracy"]
+        for path in (tmp_path / "turned.npz",)
+    ]
+    hits = np.mean([a == some.classes[k] for a, k in zip(answers[0], some.labels, strict=True)])
+    assert said == [pytest.approx(hits)]
+
+
+def test_what_cannot_be_predicted_is_refused_in_one_line(run, model, tmp_path):
+    inputs = np.zeros((2, 1, 5, 5), dtype=np.float32)
+    np.savez(tmp_path / "small.npz", inputs=inputs)
+    shaped = np.zeros((2, 1, 8, 8), dtype=np.float32)
+    np.savez(tmp_path / "strange.npz", inputs=shaped, labels=np.array(["x", "y"]))
+    (tmp_path / "there.csv").write_text("")
+    for words, said in (
+        ([model, tmp_path / "small.npz"], r"shape (1, 5, 5)"),
+        ([model, tmp_path / "strange.npz"], "class 'x' is not among the 10"),
+        ([tmp_path, "digits"], "holds no model.json"),
+        ([model, "digits", "-o", "p.txt"], "ends in .npz, .csv, .json"),
+        ([model, "digits", "-o", tmp_path / "there.csv"], "exists already"),
+    ):
+        code, out, err = run("predict", *words)
+        assert (code, out) == (Exit.USAGE, "")
+        assert err.startswith("error: ") and err.count("\n") == 1 and said in err
+
+
+def test_words_of_guarantees():
+    events = (Event("sums", "discrete Gaussian", 2.0, 8.0), Event("g", "x", 1.0, 3.0, 60, 0.25))
+    lines = in_words(Guarantee(3.0, 1e-5, "replace-one", "group", events, mu=0.7))
+    assert lines[0].startswith("(3, 1e-05)-differential privacy")
+    assert "unit of privacy: group" in lines[1] and "any one group" in lines[1]
+    assert "0.7-GDP" in lines[2]
+    assert lines[3] == "event: sums: discrete Gaussian of noise 4 times the sensitivity"
+    assert "60 times" in lines[4] and "rate 0.25" in lines[4] and len(lines) == 5
+    assert "next to nothing" in in_words(Guarantee(1e6, 1e-5))[-1]
+
+
+@pytest.mark.parametrize(("records", "doubted"), [(30_000, False), (40_000, True)])
+def test_delta_is_held_against_a_public_bound(records, doubted):
+    # 1e-5 = n^-1.1 at n = 10^(5 / 1.1), about 35,112.
+    assert (doubt_of_delta(Guarantee(1.0, 1e-5), records) is not None) == doubted
