@@ -11,7 +11,6 @@ from limbeck.audit.run import Audit
 from limbeck.errors import OptionError, StoreError
 from limbeck.testing import TooWeakError, assert_private
 
-
 pytest_plugins = ["pytester"]
 
 
@@ -47,7 +46,7 @@ def test_a_broken_limit_fails_with_the_sentences_of_all_limits(leaky: Audit) -> 
 
 def test_weak_evidence_is_no_pass(quiet: Audit) -> None:
     # 0.1% of some 1,500 trials are not ten false positives.
-    with pytest.raises(TooWeakError, match="too weak to tell: TPR .* cannot resolve"):
+    with pytest.raises(TooWeakError, match=r"too weak to tell: TPR .* cannot resolve"):
         assert_private(quiet, max_tpr=0.9, at_fpr=0.001)
     with pytest.raises(TooWeakError, match="no guarantee is known"):
         assert_private(quiet, max_epsilon=1000.0)
@@ -78,7 +77,7 @@ def test_a_suite_may_skip_where_the_evidence_is_weak(
 def test_there_must_be_a_limit_and_an_audit(quiet: Audit, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="there is no limit to hold"):
         assert_private(quiet)
-    with pytest.raises(OptionError, match="there are: 0.001, 0.01, 0.1"):
+    with pytest.raises(OptionError, match=r"there are: 0\.001, 0\.01, 0\.1"):
         assert_private(quiet, max_tpr=0.1, at_fpr=0.3)
     with pytest.raises(StoreError, match="no finished audit"):
         assert_private(tmp_path, max_tpr=0.1)

@@ -65,6 +65,7 @@ def finished_chunks(folder: Path) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in folder.glob("private/*.safetensors")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_of_scikit_learn_is_audited_killed_and_resumed(
     run: Run, tmp_path: Path, name: str
@@ -97,6 +98,22 @@ def test_a_program_of_scikit_learn_is_audited_killed_and_resumed(
     script.write_text(PROGRAMS[name] + "# changed\n")
     code, _, err = run(*words(script, folder))
     assert code == Exit.USAGE and "another plan" in err
+
+
+def test_any_program_will_do_and_a_finished_run_is_not_repeated(run: Run, tmp_path: Path) -> None:
+    """Here one that releases the private records as they are."""
+    data = ["--private", "digits", "--limit", "200", "--trainer", "kernel-ridge"]
+    sizes = ["--preset", "quick", "--runs", "6", "--workers", "1"]
+    given = ["audit", "--command", "cp {input} {output}", *data, *sizes, "-o", tmp_path / "audit"]
+    code, out, err = run(*given, "--json")
+    assert code == Exit.OK, err
+    evidence = json.loads(out)["evidence"]
+    assert [s["role"] for s in evidence["subjects"]] == ["subject", "full-data"]
+    assert evidence["subjects"][0]["title"] == "command cp, then kernel-ridge"
+    assert evidence["verdict"]["outcome"] == "leak"
+    before = finished_chunks(tmp_path / "audit")
+    code, _, _ = run(*given)
+    assert code == Exit.OK and finished_chunks(tmp_path / "audit") == before
 
 
 def test_a_program_that_fails_ends_the_audit_with_its_last_line(run: Run, tmp_path: Path) -> None:

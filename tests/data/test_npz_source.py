@@ -159,3 +159,16 @@ def test_a_size_is_for_images(tmp_path, refused):
 def test_a_range_in_another_unit_is_refused(tmp_path, refused):
     with refused("every input lies outside the public range 100 to 200"):
         load(save(tmp_path, inputs=np.ones((20, 3)), labels=LABELS), value_range=(100.0, 200.0))
+
+
+def test_either_part_is_read_on_its_own(tmp_path):
+    split = {"test_inputs": np.full((5, 3), 0.5), "test_labels": np.arange(5) % 2}
+    path = save(tmp_path, inputs=np.zeros((20, 3)), labels=LABELS, **split)
+    assert len(read(path)) == 5 and len(read(path, part="private")) == 20
+    assert len(read(path, part="private", limit=6)) == 6
+    # A file without parts is all of either; a named source is split as ``load`` splits it.
+    whole = save(tmp_path, inputs=np.zeros((20, 3)), labels=LABELS)
+    assert len(read(whole)) == len(read(whole, part="private")) == 20
+    private, test = load("digits", test_share=0.3, seed=4)
+    for ours, part in ((private, "private"), (test, "test")):
+        assert torch.equal(ours.inputs, read("digits", part=part, test_share=0.3, seed=4).inputs)

@@ -13,13 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
-from scipy import stats
 from torch import Tensor
 
-from limbeck import coins
 from limbeck.audit import plan
 from limbeck.audit.evidence import Estimate
-from limbeck.audit.images.blind import blind
 from limbeck.audit.images.copying import copying, distinct
 from limbeck.audit.images.embedders import random_embed
 from limbeck.audit.images.measures import L2, Embedding
@@ -27,7 +24,8 @@ from limbeck.audit.images.one_release import calibrated_scores, names
 from limbeck.audit.inference import one_set
 from limbeck.audit.inference.set_verdict import set_verdict
 from limbeck.audit.run import machine, versions
-from limbeck.audit.set_evidence import Copies, Nearness, SetAttack, SetEvidence, Split
+from limbeck.audit.set_evidence import Copies, Nearness, SetAttack, SetEvidence
+from limbeck.audit.sides import Sides, draw, examine
 from limbeck.audit.store import COST, EVIDENCE, PLAN, Store
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
@@ -35,14 +33,11 @@ from limbeck.errors import DatasetError, StoreError
 from limbeck.recipe import one_line
 from limbeck.workers import cpu_seconds, one_thread, peak_memory
 
-MOST = 2_000
-"""Records of a side that are attacked at most, drawn at random; copies are looked for in all."""
-
 FEWEST_MEMBERS, FEWEST_CONTROL = 10, 40
 DUPLICATE = 0.02
+"""Root mean squared difference up to which two records count as copies."""
+
 PLANTED = 10
-NOT_RANDOM = 0.01
-"""Level at which a split is called not random: that costs a verdict, and risks none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +63,6 @@ class SetAudit:
         if not isinstance(planned, dict) or planned.get("hash") != found.plan_hash:
             raise StoreError(f"{store.folder} holds evidence of another plan; run the audit again")
         return cls(found, store.read_json(COST), store.folder)
-
-
-@dataclass(frozen=True, eq=False)
-class _Sides:
-    """The records that are attacked.
-
-    members, others: whose scores are compared. population: a part of the control records that
-    calibrates the scores. settles: bool (others,), those that settle thresholds; the rest is
-    judged by them.
-    """
-
-    members: LabeledDataset
-    others: LabeledDataset
-    population: LabeledDataset
-    settles: np.ndarray
 
 
 def audit_finished(
@@ -132,9 +112,9 @@ def audit_finished(
             )
         kept_store = Store(store)
         kept_store.begin(described, overwrite=overwrite)
-        sides = _sides(members.select(kept), control.select(left), seed)
+        sides = draw(members.select(kept), control.select(left), seed)
         attacks = _attacks(release, sides, seed)
-        split = _split(sides, seed)
+        split = examine(sides, seed)
         nearness = _nearness(release, members, control, seed)
         copies = _copies(release, members.select(kept), control.select(left), kept, left)
     found = SetEvidence(
@@ -164,29 +144,10 @@ def audit_finished(
     return SetAudit(found, spent, kept_store.folder)
 
 
-def _sides(members: LabeledDataset, control: LabeledDataset, seed: int) -> _Sides:
-    """Half of the control calibrates, a quarter settles thresholds, a quarter is judged."""
-    inside = _drawn(members, MOST, seed, "members")
-    outside = _drawn(control, 2 * MOST, seed, "control")
-    half = len(outside) // 2
-    others = control.select(outside[half:])
-    settles = np.arange(len(others)) < len(others) // 2
-    return _Sides(members.select(inside), others, control.select(outside[:half]), settles)
-
-
-def _drawn(data: LabeledDataset, most: int, seed: int, side: str) -> Tensor:
-    """At most ``most`` records in random order, one of each group."""
-    order = coins.numpy_generator(seed, "finished", side).permutation(len(data))
-    if data.groups is not None:
-        groups = data.groups.numpy()[order]
-        order = order[np.sort(np.unique(groups, return_index=True)[1])]
-    return torch.from_numpy(order[:most])
-
-
-def _attacks(release: SyntheticDataset, sides: _Sides, seed: int) -> tuple[SetAttack, ...]:
+def _attacks(release: SyntheticDataset, sides: Sides, seed: int) -> tuple[SetAttack, ...]:
     """Every attack on the set, and on the set with members copied into it."""
     inside = len(sides.members)
-    records = _joined(sides.members, sides.others)
+    records = sides.records
     chosen = sides.members.select(range(min(PLANTED, inside)))
     planted = replace(
         release,
@@ -212,22 +173,6 @@ def _attacks(release: SyntheticDataset, sides: _Sides, seed: int) -> tuple[SetAt
             )
         )
     return tuple(found)
-
-
-def _split(sides: _Sides, seed: int) -> Split:
-    """The blind classifier on the inputs, and a chi-squared test of the classes' shares."""
-    records = _joined(sides.members, sides.others)
-    member = np.arange(len(records)) < len(sides.members)
-    seen = blind(records.inputs.numpy(), member, seed=seed)
-    counts = np.stack([sides.members.counts().numpy(), sides.others.counts().numpy()])
-    counts = counts[:, counts.any(0)]
-    labels = float(stats.chi2_contingency(counts).pvalue) if counts.shape[1] > 1 else 1.0
-    return Split(
-        random=min(seen.p_value, labels) >= NOT_RANDOM,
-        auc=dict(seen.auc),
-        p_value=seen.p_value,
-        labels_p_value=labels,
-    )
 
 
 def _nearness(
@@ -261,12 +206,6 @@ def _copies(
         of_members=held[0],
         of_control=held[1],
         near_duplicates=(int((~kept).sum()), int((~left).sum())),
-    )
-
-
-def _joined(one: LabeledDataset, other: LabeledDataset) -> LabeledDataset:
-    return LabeledDataset(
-        torch.cat([one.inputs, other.inputs]), torch.cat([one.labels, other.labels]), one.classes
     )
 
 

@@ -42,8 +42,8 @@ def set_verdict(
     if copies.of_members and not copies.of_control:
         outcome = "signs"
         headline = (
-            f"{name} holds copies: {_count(copies.of_members, 'private record')} to the eye. "
-            "Whoever knows such a record recognises it."
+            f"{name} holds copies of {_count(copies.of_members, 'private record')}: whoever knows "
+            "such a record recognises it."
         )
     elif not split.random:
         headline = (
