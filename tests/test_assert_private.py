@@ -7,7 +7,7 @@ import pytest
 
 from limbeck.audit.from_signals import Signals, audit_signals
 from limbeck.audit.gate import gate
-from limbeck.audit.run import Audit
+from limbeck.audit.result import Audit
 from limbeck.errors import OptionError, StoreError
 from limbeck.testing import TooWeakError, assert_private
 

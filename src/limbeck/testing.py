@@ -7,7 +7,7 @@ from limbeck.audit.evidence import Evidence
 from limbeck.audit.finished import SetAudit
 from limbeck.audit.gate import FAILS, TOO_WEAK, gate
 from limbeck.audit.loading import load
-from limbeck.audit.run import Audit
+from limbeck.audit.result import Audit
 from limbeck.audit.set_evidence import SetEvidence
 from limbeck.errors import OptionError
 

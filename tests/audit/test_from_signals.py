@@ -8,7 +8,7 @@ import pytest
 
 from limbeck.audit.from_signals import Signals, audit_signals
 from limbeck.audit.inference.checks import control_signals
-from limbeck.audit.run import Audit
+from limbeck.audit.result import Audit
 from limbeck.errors import LimbeckError, OptionError, StoreError
 from limbeck.report import report
 

@@ -239,7 +239,8 @@ def test_a_small_lower_bound_passes_no_gate(exposed_canaries):
     from limbeck.audit import evidence
 
     bound = evidence.Estimate(value=0.0, low=0.0)
-    harmless = subject.model_copy(update={"epsilon_lower": bound})
+    update = {"epsilon_lower": bound, "recipe": {"method": "dm"}}
+    harmless = subject.model_copy(update=update)
     found = evidence.Evidence(
         plan_hash="0",
         plan={},
@@ -312,8 +313,7 @@ def test_runs_are_kept_under_a_key_of_everything_that_determines_them(tmp_path):
         session = prepare(
             mechanism, small(), small(40, 1, "test"), preset=SIZES, company=False, seed=seed
         )
-        one = session.audited[0]
-        return [session._chunk(one, rows).key for rows in session._rows(one.runs)]
+        return session.scheduler.keys(session.audited[0])
 
     base = first_chunk(Pipeline(RandomSubset(1), KernelRidge()))
     assert len(base) > 5, "more than one chunk"

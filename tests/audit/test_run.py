@@ -111,9 +111,7 @@ def test_a_changed_option_never_finds_the_signals_of_another(data):
         session = prepare(
             mechanism, records, data[1], preset=sizes, canary=canary, company=False, seed=seed
         )
-        one = session.audited[0]
-        parts = [session._chunk(one, rows).key for rows in session._rows(one.runs)]
-        return {*parts, session._chunk(one, session._all_rows(one.runs), "reading").key}
+        return set(session.scheduler.keys(session.audited[0]))
 
     base = keys()
     assert keys() == base and len(base) == 5
@@ -218,7 +216,7 @@ def test_a_release_that_the_recipe_did_not_make_is_flagged(data, tmp_path):
 def test_runs_do_not_depend_on_how_they_are_put_into_chunks(data, tmp_path, monkeypatch):
     signals = []
     for size in (1, 4):
-        monkeypatch.setitem(sys.modules["limbeck.audit.run"]._CHUNK, "cpu", size)
+        monkeypatch.setitem(sys.modules["limbeck.audit.chunks"]._CHUNK, "cpu", size)
         folder = tmp_path / str(size)
         audit(CONDENSED, *data, store=folder, preset=SIZES, workers=1, company=False)
         signals.append((folder / "evidence.json").read_bytes())

@@ -23,7 +23,7 @@ from limbeck.audit.images.measures import L2, Embedding
 from limbeck.audit.images.one_release import calibrated_scores, names
 from limbeck.audit.inference import one_set
 from limbeck.audit.inference.set_verdict import set_verdict
-from limbeck.audit.run import machine, versions
+from limbeck.audit.provenance import machine, versions
 from limbeck.audit.set_evidence import Copies, Nearness, SetAttack, SetEvidence
 from limbeck.audit.sides import Sides, draw, examine
 from limbeck.audit.store import COST, EVIDENCE, PLAN, Store

@@ -11,12 +11,14 @@ from scipy import stats
 
 from limbeck import coins
 from limbeck.audit import plan
+from limbeck.audit.chunks import CONTROL_EPSILON, DELTA
 from limbeck.audit.evidence import Evidence
 from limbeck.audit.inference import judge
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.inference.shadows import Shadows
 from limbeck.audit.inference.verdict import NOT_TESTED, verdict
-from limbeck.audit.run import CONTROL_EPSILON, DELTA, Audit, machine, versions
+from limbeck.audit.provenance import machine, versions
+from limbeck.audit.result import Audit
 from limbeck.audit.store import COST, EVIDENCE, Store
 from limbeck.data.sources.npz import read_archive
 from limbeck.errors import OptionError

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from limbeck.audit.finished import SetAudit
-from limbeck.audit.run import Audit
+from limbeck.audit.result import Audit
 from limbeck.audit.store import EVIDENCE, Store
 
 

@@ -5,7 +5,7 @@ import math
 from limbeck.audit.evidence import Evidence, Subject
 from limbeck.audit.finished import SetAudit
 from limbeck.audit.gate import gate
-from limbeck.audit.run import Audit
+from limbeck.audit.result import Audit
 from limbeck.cli import console
 from limbeck.report import report
 

@@ -1,0 +1,136 @@
+"""A mechanism's shadow runs, chunk by chunk: what the store holds is read, the rest is run."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+
+from limbeck.audit import plan, shadow
+from limbeck.audit.store import Store, as_tensors
+from limbeck.data.dataset import LabeledDataset
+from limbeck.mechanism.base import Mechanism
+from limbeck.privacy.gaussian import mu_of
+from limbeck.recipe import recipe
+from limbeck.workers import Run
+
+DELTA = 1e-5
+CONTROL_EPSILON = 4.0  # the leak planted as the positive control, at DELTA
+_KEPT = ("signals", "images", "control", "accuracy", "example_inputs", "example_labels")
+_CHUNK = {"cpu": 2, "cuda": 32}  # runs a task: a GPU stacks many, a CPU loses less when killed
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One mechanism of a session: the subject itself, or its company."""
+
+    role: Literal["subject", "random-subset", "full-data"]
+    title: str
+    mechanism: Mechanism
+    runs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scheduler:
+    """Runs what one audited mechanism's plan asks for.
+
+    plan_hash: of everything that was fixed beforehand; part of every chunk's key.
+    """
+
+    plan: plan.Plan
+    plan_hash: str
+    test: LabeledDataset
+    device: str
+
+    def keys(self, one: Audited) -> tuple[str, ...]:
+        """The keys under which the store holds one mechanism's chunks, its reading's last."""
+        parts = [self._chunk(one, rows) for rows in self._rows(one.runs)]
+        return tuple(c.key for c in (*parts, self._chunk(one, self._all_rows(one.runs), "reading")))
+
+    def signals(
+        self,
+        one: Audited,
+        store: Store,
+        run: Run,
+        advance: Callable[[int], None],
+    ) -> dict[str, np.ndarray]:
+        """All signals of one mechanism, from the store where they are finished, else run now."""
+        job = shadow.Job.of(
+            one.mechanism,
+            self.plan,
+            self.test,
+            key=self._chunk(one, self._all_rows(one.runs), "job").key,
+            control_shift=mu_of(CONTROL_EPSILON, DELTA),
+            device=self.device,
+        )
+        chunks = [self._chunk(one, rows) for rows in self._rows(one.runs)]
+        missing = [chunk for chunk in chunks if not store.has(chunk.key)]
+        for chunk in chunks:
+            if chunk not in missing:
+                advance(len(chunk.rows))
+        if missing:
+            reading = self._read(job, one, store, run)
+            position = {row: at for at, row in enumerate(self._all_rows(one.runs))}
+            tasks = (_with_reading(chunk, reading, position) for chunk in missing)
+            for finished in run(partial(shadow.run, job), tasks):
+                store.write(finished.key, _stored(finished))
+                advance(len(finished.rows))
+        parts = [store.read(chunk.key) for chunk in chunks]
+        spent = [part["cost"].numpy() for part in parts]
+        key = self._chunk(one, self._all_rows(one.runs), "reading").key
+        if store.has(key):
+            spent.append(store.read(key)["cost"].numpy())
+        signals = {
+            name: np.concatenate([part[name].numpy() for part in parts if name in part])
+            for name in _KEPT
+            if any(name in part for part in parts)
+        }
+        return {**signals, "cost": np.stack(spent)}
+
+    def _read(
+        self, job: shadow.Job, one: Audited, store: Store, run: Run
+    ) -> dict[str, np.ndarray] | None:
+        """The one reading of the private data for all rows, kept in the store like a chunk."""
+        chunk = self._chunk(one, self._all_rows(one.runs), "reading")
+        if not store.has(chunk.key):
+            for finished in run(partial(shadow.read, job), [chunk]):
+                store.write(finished.key, _stored(finished))
+        stored = store.read(chunk.key)
+        del stored["cost"]
+        return {name: value.numpy() for name, value in stored.items()} or None
+
+    def _rows(self, runs: int) -> Iterator[tuple[int, ...]]:
+        size = _CHUNK["cpu" if self.device == "cpu" else "cuda"]
+        for rows in (range(runs), range(self.plan.runs, len(self.plan.membership))):
+            for start in range(0, len(rows), size):
+                yield tuple(rows[start : start + size])
+
+    def _all_rows(self, runs: int) -> tuple[int, ...]:
+        return tuple(row for rows in self._rows(runs) for row in rows)
+
+    def _chunk(self, one: Audited, rows: tuple[int, ...], part: str = "runs") -> shadow.Chunk:
+        determines = {
+            "part": part,
+            "plan": self.plan_hash,
+            "mechanism": recipe(one.mechanism),
+            "runs": one.runs,
+            "rows": list(rows),
+            "device": self.device,
+        }
+        return shadow.Chunk(plan.digest(determines), rows)
+
+
+def _with_reading(
+    chunk: shadow.Chunk, reading: Mapping[str, np.ndarray] | None, rows: Mapping[int, int]
+) -> shadow.Chunk:
+    if reading is None:
+        return chunk
+    at = [rows[row] for row in chunk.rows]
+    return replace(chunk, reading={name: values[at] for name, values in reading.items()})
+
+
+def _stored(finished: shadow.Finished) -> dict[str, torch.Tensor]:
+    spent = torch.tensor([finished.cpu_seconds, finished.peak_memory_mib], dtype=torch.float64)
+    return {**as_tensors(finished.values), "cost": spent}

@@ -1,0 +1,227 @@
+"""A planned audit, executed: shadow runs, what they leaked, and what is kept of it."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from limbeck.audit import cost, plan
+from limbeck.audit.attacks.base import SIGNALS
+from limbeck.audit.attacks.lira import LiRA
+from limbeck.audit.chunks import CONTROL_EPSILON, DELTA, Audited, Scheduler
+from limbeck.audit.evidence import Evidence, Released, Subject
+from limbeck.audit.images.signals import kinds
+from limbeck.audit.inference import judge
+from limbeck.audit.inference.exposure import Exposure, exposures
+from limbeck.audit.inference.shadows import TRUE_LABEL, Shadows
+from limbeck.audit.inference.verdict import verdict
+from limbeck.audit.provenance import form, machine, summary, versions
+from limbeck.audit.released import attack_release
+from limbeck.audit.result import Audit
+from limbeck.audit.store import COST, EVIDENCE, PREVIEW, RISKS, Store
+from limbeck.data.dataset import LabeledDataset
+from limbeck.data.preview import png
+from limbeck.data.synthetic import SyntheticDataset
+from limbeck.errors import OptionError
+from limbeck.files import write_bytes
+from limbeck.mechanism.pipeline import Pipeline
+from limbeck.recipe import recipe
+from limbeck.train.base import Classifier
+from limbeck.types import Estimate
+from limbeck.workers import Run, one_thread, peak_memory, pool
+
+Progress = Callable[[float, str], None]
+"""Called with the finished share of the work in [0, 1] and what is being done."""
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """An audit that is planned and hashed, and not yet run."""
+
+    plan: plan.Plan
+    audited: tuple[Audited, ...]
+    test: LabeledDataset
+    device: str
+    described: Mapping[str, Any]
+    released: SyntheticDataset | None = None
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What runs the plan's chunks."""
+        return Scheduler(self.plan, self.described["hash"], self.test, self.device)
+
+    def estimate(self) -> dict[str, cost.Estimated]:
+        """CPU-seconds of each mechanism by title, from a trial of a few seconds each."""
+        return {
+            one.title: cost.estimate(
+                one.mechanism,
+                self.plan,
+                self.test,
+                one.runs + self.plan.preset.utility_runs,
+                self.device,
+            )
+            for one in self.audited
+        }
+
+    def execute(
+        self,
+        store: str | Path,
+        *,
+        workers: int | None = None,
+        memory: int | None = None,
+        cluster: str | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> "Audit":
+        """Run what the store does not hold yet, judge, and write the evidence.
+
+        workers: processes, one per core if None. memory: bytes that they may need together.
+        cluster: a Dask scheduler's address. overwrite: replace another plan's audit.
+        """
+        several = _affordable(workers or os.cpu_count() or 1, memory)
+        # A cluster that cannot be reached is refused before anything is written.
+        with pool(several, cluster=cluster) as run:
+            kept = Store(store)
+            kept.begin(self.described, overwrite=overwrite)
+            return self._execute(kept, several, run, progress)
+
+    def _execute(self, kept: Store, workers: int, run: Run, progress: Progress | None) -> "Audit":
+        total = sum(one.runs + self.plan.preset.utility_runs for one in self.audited)
+        done, subjects, costs = 0, [], {}
+        for one in self.audited:
+            started = perf_counter()
+
+            def advance(runs: int, title: str = one.title) -> None:
+                nonlocal done
+                done += runs
+                if progress is not None:
+                    progress(done / total, title)
+
+            if progress is not None:
+                progress(done / total, one.title)
+            signals = self.scheduler.signals(one, kept, run, advance)
+            left = self._left(one, signals)
+            exposed = []
+            if one.role == "subject":
+                exposed = exposures(left, (LiRA(),), judge.IMAGE_ATTACKS)
+                kept.write_json(RISKS, [self._risks(exposure) for exposure in exposed])
+            subjects.append(self._judge(one, left, signals["accuracy"], exposed))
+            if one.role == "subject" and "example_inputs" in signals:
+                self._picture(signals, kept)
+            costs[one.title] = {
+                "cpu_seconds": round(float(signals["cost"][:, 0].sum()), 1),
+                "wall_seconds": round(perf_counter() - started, 1),
+                "peak_memory_mib": round(float(signals["cost"][:, 1].max()), 1),
+            }
+        found = Evidence(
+            plan_hash=self.described["hash"],
+            plan=summary(self.plan, DELTA),
+            dataset=form(self.plan.data),
+            subjects=tuple(subjects),
+            verdict=verdict(tuple(subjects)),
+            versions=versions(),
+        )
+        kept.write_json(EVIDENCE, found.model_dump(mode="json"))
+        spent = {"machine": machine(self.device), "workers": workers, "subjects": costs}
+        kept.write_json(COST, spent)
+        return Audit(found, spent, kept.folder)
+
+    def _picture(self, signals: Mapping[str, np.ndarray], store: Store) -> None:
+        """Keep a picture of one run's synthetic set beside the evidence, for the report."""
+        inputs = torch.from_numpy(signals["example_inputs"])
+        if inputs.dim() == 4:
+            labels = torch.from_numpy(signals["example_labels"])
+            example = SyntheticDataset(inputs, labels, self.plan.data.classes)
+            write_bytes(store.folder / PREVIEW, png(example))
+
+    def _released_classifier(self) -> Classifier | None:
+        """The subject's trainer on the very release that the audit is about."""
+        subject = self.audited[0].mechanism
+        if self.released is None or not isinstance(subject, Pipeline) or subject.trainer is None:
+            return None
+        with one_thread():
+            return subject.trainer.fit(self.released, seed=self.plan.seed, device=self.device)
+
+    def _left(self, one: Audited, signals: Mapping[str, np.ndarray]) -> Shadows:
+        """What the shadow runs left, beside the coins that it is judged by."""
+        made = self.plan
+        groups = np.array(made.groups)
+        coins = made.membership[: one.runs]
+        members = np.zeros((one.runs, len(groups)), dtype=bool)
+        members[:, : len(made.observed)] = coins[:, made.observed]
+        strangers = made.units.max() + 1 + np.arange(len(made.control))
+        units = [made.units, strangers]
+        if made.mislabelled:
+            members[:, groups == TRUE_LABEL] = coins[:, made.canary]
+            units.append(made.units[: len(made.canary)])
+        return Shadows(
+            signals=signals["signals"],
+            membership=members,
+            groups=groups,
+            halves=made.halves[: one.runs],
+            control=signals["control"],
+            units=np.concatenate(units),
+            labels=made.queries.labels.numpy(),
+            images=signals.get("images"),
+            image_kinds=kinds(made.data.shape) if "images" in signals else (),
+        )
+
+    def _risks(self, exposure: Exposure) -> dict[str, Any]:
+        """One group's risks by record, for the data's owner alone."""
+        records = self.plan.canary if exposure.group == "canary" else self.plan.ordinary
+        columns = {
+            name: np.round(getattr(exposure.risk, name), 4).tolist()
+            for name in ("value", "low", "high", "hits", "trials")
+        }
+        told = exposure.summary().model_dump(include={"attack", "signal", "group", "fpr"})
+        return {**told, "level": exposure.risk.level, "record": records.tolist(), **columns}
+
+    def _judge(
+        self,
+        one: Audited,
+        shadows: Shadows,
+        accuracy: np.ndarray,
+        exposed: Sequence[Exposure],
+    ) -> Subject:
+        # The hinge of a record's own view is positive exactly where it is classified right.
+        hinges = shadows.signals[:, 0, SIGNALS.index("hinge")]
+        right = hinges[:, shadows.groups == "control"] > 0
+        classifier = self._released_classifier() if one.role == "subject" else None
+        released: tuple[Released, ...] = ()
+        if classifier is not None:
+            released = attack_release(classifier, self.plan, shadows)
+        return judge.judge(
+            shadows,
+            title=one.title,
+            role=one.role,
+            recipe=recipe(one.mechanism),
+            holds_real_records=one.mechanism.holds_real_records,
+            guarantee=one.mechanism.guarantee,
+            utility=Estimate.of_mean(accuracy.tolist()),
+            utility_with_canaries=Estimate.of_mean(right.mean(1).tolist()),
+            seed=self.plan.seed,
+            risks=[exposure.summary() for exposure in exposed],
+            target_utility=None if classifier is None else classifier.accuracy(self.test),
+            released=released,
+            delta=DELTA,
+            control_epsilon=CONTROL_EPSILON,
+        )
+
+
+def _affordable(workers: int, memory: int | None) -> int:
+    """How many workers fit into ``memory`` bytes beside this process; OptionError if none does."""
+    if memory is None:
+        return workers
+    each = peak_memory()
+    fits = memory // each - 1
+    if fits < 1 and memory < each:
+        raise OptionError(
+            f"memory {memory / 2**30:.1f} GiB is less than the {each / 2**30:.1f} GiB that this "
+            "process with its data already needs; allow more, or audit a slice of the data"
+        )
+    return int(max(1, min(workers, fits)))
