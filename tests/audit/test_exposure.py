@@ -1,5 +1,7 @@
 """Which records are exposed, on signals whose leaks are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,14 @@ def test_the_signal_is_the_one_that_tells_most_in_the_other_half():
     assert [e.signal for e in found] == ["tracing", "tracing"]
     # The judged half alone is counted.
     assert (found[0].risk.trials <= RUNS // 2).all()
+
+
+def test_a_group_that_half_a_cannot_tell_of_is_left_out():
+    seen = left(np.zeros(CANARIES + ORDINARY + 5))
+    crowded = seen.membership.copy()
+    crowded[2::2, seen.groups == "canary"] = True  # all of half A's runs but the first
+    found = exposures(replace(seen, membership=crowded), ATTACKS)
+    assert [exposure.group for exposure in found] == ["ordinary"]
 
 
 def test_half_a_run_tells_nothing():

@@ -21,7 +21,8 @@ _SECRET = {
     "index", "indices", "ids",
 }
 _COUNTS = {
-    "roles", "records", "always", "canary", "canaries", "ordinary", "population", "control", "n",
+    "roles", "records", "members", "always", "canary", "canaries", "ordinary", "population",
+    "control", "n",
 }
 # fmt: on
 _PATH = re.compile(r"(^|[\s='\"])(/|~|[A-Za-z]:\\)")

@@ -53,7 +53,7 @@ def exposures(
     attacks: Sequence[MembershipAttack],
     image_attacks: Sequence[MembershipAttack] = (),
 ) -> list[Exposure]:
-    """The exposure of each group of records; none where a half has fewer than two runs.
+    """The exposure of each group of records; none where a half has too few runs to tell.
 
     attacks, image_attacks: of those that compare each record with itself in other runs.
     """
@@ -62,7 +62,9 @@ def exposures(
         return []
     found = []
     for group in GROUPS:
-        if not (shadows.groups == group).any():
+        known = shadows.membership[~halves][:, shadows.groups == group]
+        # To choose the attack takes two runs of half A with members, and two with others.
+        if min(np.count_nonzero(known.any(1)), np.count_nonzero((~known).any(1))) < 2:
             continue
         readings = shadows.readings(group, attacks, image_attacks)
         telling = [_auc(attack, seen.of_runs(~halves)) for _, _, attack, seen in readings]
