@@ -2,7 +2,7 @@
 
 from limbeck.nn.networks.alexnet import AlexNet
 from limbeck.nn.networks.base import Network, initialise, require_images
-from limbeck.nn.networks.catalogue import deepest, family, make
+from limbeck.nn.networks.catalogue import choose, deepest, family, make
 from limbeck.nn.networks.convnet import ConvNet
 from limbeck.nn.networks.lenet import LeNet
 from limbeck.nn.networks.mlp import MLP, Linear
@@ -18,6 +18,7 @@ __all__ = [
     "Linear",
     "Network",
     "ResNet18",
+    "choose",
     "deepest",
     "family",
     "initialise",

@@ -94,3 +94,15 @@ def deepest(shape: tuple[int, ...]) -> str:
     if len(shape) != 3:
         return "mlp"
     return f"convnet{min(3, max(1, min(shape[1:]).bit_length() - 2))}"
+
+
+def choose(
+    network: str | None, width: int | None, shape: tuple[int, ...], *, narrow: int
+) -> tuple[str, int | None]:
+    """A network that serves records of ``shape``, and its width, where they are not given.
+
+    narrow: width of a ConvNet; all others have their own. OptionError as in ``make``.
+    """
+    chosen = network or deepest(shape)
+    make(chosen, shape, 2, width=1, seed=0)  # refuses what it cannot serve
+    return chosen, width or (narrow if chosen.startswith("convnet") else None)

@@ -35,9 +35,7 @@ class FeatureRegression(RegressionCondenser):
 
     def resolve(self, private: LabeledDataset) -> "FeatureRegression":
         self.check(private)
-        network = self.network or networks.deepest(private.shape)
-        networks.make(network, private.shape, 2, width=1, seed=0)  # refuses what it cannot serve
-        width = self.width or (_WIDTH if network.startswith("convnet") else None)
+        network, width = networks.choose(self.network, self.width, private.shape, narrow=_WIDTH)
         return replace(self, network=network, width=width)
 
     def draw(self, form: Form, seed: int, device: str) -> networks.Network:

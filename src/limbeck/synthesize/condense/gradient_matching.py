@@ -16,13 +16,14 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.nn import augment
 from limbeck.nn.class_gradients import class_gradients, cosine_distance
 from limbeck.nn.fit import MomentumSGD
-from limbeck.nn.networks import Network, deepest, make
+from limbeck.nn.networks import Network, choose, make
 from limbeck.recipe import options
 from limbeck.synthesize.base import Progress
 from limbeck.synthesize.condense.base import Condenser
 from limbeck.synthesize.condense.pixels import PixelDescent, Schedule
 from limbeck.synthesize.form import Form
 
+_WIDTH = 32
 _REFERENCE_WIDTH = 128  # the published learning rate is stated for networks of this width
 _TRAIN_BATCH = 256
 
@@ -75,15 +76,9 @@ class GradientMatching(Condenser):
 
     def resolve(self, private: LabeledDataset) -> "GradientMatching":
         self.check(private)
-        network = self.network or deepest(private.shape)
-        make(network, private.shape, 2, width=1, seed=0)  # refuses what it cannot serve
-        return replace(
-            self,
-            network=network,
-            width=self.width or (32 if network.startswith("convnet") else None),
-            learning_rate=self.learning_rate
-            or self.rates[0 if self.start.access == "records" else 1],
-        )
+        network, width = choose(self.network, self.width, private.shape, narrow=_WIDTH)
+        rate = self.learning_rate or self.rates[0 if self.start.access == "records" else 1]
+        return replace(self, network=network, width=width, learning_rate=rate)
 
     def abridged(self) -> tuple["GradientMatching", float]:
         # A network that stays as drawn has one costly step; the others of its steps are cheap.

@@ -84,15 +84,11 @@ class StatisticMatching(Condenser, SumSynthesizer):
 
     def resolve(self, private: LabeledDataset) -> "StatisticMatching":
         self.check(private)
-        network = self.network or networks.deepest(private.shape)
-        networks.make(network, private.shape, 2, width=1, seed=0)  # refuses what it cannot serve
-        convolves = network.startswith("convnet")
-        known = replace(
-            self,
-            network=network,
-            width=self.width or (self.widths[self.form] if convolves else None),
-            learning_rate=self.learning_rate or self._rate(),
+        network, width = networks.choose(
+            self.network, self.width, private.shape, narrow=self.widths[self.form]
         )
+        rate = self.learning_rate or self._rate()
+        known = replace(self, network=network, width=width, learning_rate=rate)
         if self.form == "minibatch":
             return known
         if self.pairs_per_record is None:

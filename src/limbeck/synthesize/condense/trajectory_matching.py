@@ -97,9 +97,7 @@ class TrajectoryMatching(Condenser):
 
     def resolve(self, private: LabeledDataset) -> "TrajectoryMatching":
         self.check(private)
-        network = self.network or networks.deepest(private.shape)
-        networks.make(network, private.shape, 2, width=1, seed=0)  # refuses what it cannot serve
-        width = self.width or (_WIDTH if network.startswith("convnet") else None)
+        network, width = networks.choose(self.network, self.width, private.shape, narrow=_WIDTH)
         return replace(self, network=network, width=width)
 
     def abridged(self) -> tuple["TrajectoryMatching", float]:
