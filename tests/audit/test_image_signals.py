@@ -7,6 +7,7 @@ from limbeck.audit.images.density import density_ratio
 from limbeck.audit.images.embedders import Embedders, random_embed
 from limbeck.audit.images.measures import standard
 from limbeck.audit.images.nearest import nearest
+from limbeck.audit.images.retrained import Retrained
 from limbeck.audit.images.signals import ImageSignals, kinds
 from limbeck.audit.images.tracing import tracing
 from limbeck.data.dataset import LabeledDataset
@@ -39,9 +40,13 @@ def test_every_kind_stands_where_its_name_says():
         "nearest-embedding",
         "tracing",
         "density-ratio",
+        "kernel-ridge",
+        "retrained",
     )
     np.testing.assert_array_equal(found[:, :3], nearest(records, releases, standard(shape)))
     at = names.index("tracing")
     np.testing.assert_array_equal(found[:, at], tracing(records, releases, population, pixels))
     ratio = density_ratio(records, releases, population, random_embed(shape))
     np.testing.assert_array_equal(found[:, names.index("density-ratio")], ratio)
+    np.testing.assert_array_equal(found[0, -2:], Retrained(records).signal(releases[0]))
+    assert np.isfinite(found).all()

@@ -347,8 +347,8 @@ def test_shadows_that_do_not_fit_are_refused_in_one_line():
         dataclasses.replace(again, membership=again.membership & (np.arange(310) < 300))
     with pytest.raises(OptionError, match="the units are wrong"):
         shadows(0.0, units=np.zeros(190, dtype=int))
-    with pytest.raises(OptionError, match="1 kinds"):
-        shadows(0.0, signals=np.zeros((20, 2, 1, 190), dtype=np.float32))
+    with pytest.raises(OptionError, match="4 kinds"):
+        shadows(0.0, signals=np.zeros((20, 2, 4, 190), dtype=np.float32))
 
 
 def test_images_that_give_members_away_are_a_leak_of_their_own():
@@ -382,3 +382,21 @@ def test_precision_falls_with_the_share_of_members(leaky):
     assert first.nominal_fpr == point.nominal_fpr == 0.01
     tpr, fpr = point.tpr.value, point.realised_fpr.value
     assert values == pytest.approx([tpr * p / (tpr * p + fpr * (1 - p)) for p in (0.5, 0.1, 0.01)])
+
+
+def test_all_classifiers_together_see_what_each_sees_a_little_of():
+    seen = shadows(0.7)
+    g = np.random.default_rng(6)
+    judged_records = seen.groups != "control"
+    inside = seen.membership[:, judged_records] & (seen.groups == "canary")[judged_records]
+    # On scales of their own, as those of other classifiers are.
+    images = np.array([100.0, 0.01])[:, None] * (
+        g.standard_normal((20, 2, inside.shape[1])) + 0.7 * inside[:, None]
+    )
+    kinds = ("kernel-ridge", "retrained")
+    subject = judged(replace(seen, images=images.astype(np.float32), image_kinds=kinds))
+    alone = [subject.attack("lira", kind).auc.value for kind in ("margin", *kinds)]
+    together = subject.attack("lira", "ensemble").auc.value
+    # Four independent looks at 0.7 each (two views) are one at 1.4: Phi(1.4 / sqrt 2) = 0.84,
+    # less what the estimated means and variances cost.
+    assert together > max(alone) + 0.03 and together > 0.76

@@ -417,8 +417,8 @@ def test_attacks_on_the_images_are_told_apart_from_those_on_a_classifier(evidenc
     subject = evidence.subjects[0]
     images = subject.attack("lira").model_copy(update={"signal": "density-ratio"})
     seen = words(render(change(evidence, attacks=(*subject.attacks, images))))
-    assert "On the released images alone, density of the images: asks how much likelier" in seen
-    assert "On the released images alone" not in words(render(evidence))
+    assert "From the released images, density of the images: asks how much likelier" in seen
+    assert "From the released images" not in words(render(evidence))
 
 
 def test_the_very_release_has_its_own_part(evidence):

@@ -25,6 +25,9 @@ SIGNALS = {
     "nearest-embedding": "nearest image, in an embedding",
     "tracing": "tracing in the images",
     "density-ratio": "density of the images",
+    "kernel-ridge": "attacker's own kernel ridge regression",
+    "retrained": "attacker's own networks",
+    "ensemble": "margins of all classifiers together",
 }
 """What an attack reads: of a classifier, or of the released images alone."""
 

@@ -101,6 +101,10 @@ IMAGE_NOTES = {
     "tracing": "asks whether the mean of the released images leans towards a record",
     "density-ratio": "asks how much likelier a record is among the released images than among "
     "records that were never in",
+    "kernel-ridge": "solves kernel ridge regression on the released images himself, and asks how "
+    "sure it is of the record",
+    "retrained": "trains networks of another kind on the released images himself",
+    "ensemble": "takes the answers of all these classifiers and of the mechanism's own",
 }
 
 

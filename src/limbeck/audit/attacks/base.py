@@ -19,8 +19,21 @@ hinge is z_y minus the largest other logit; entropy is minus the modified predic
 signals.modified_entropy. All are higher where the model is surer of the label.
 """
 
-ImageSignal = Literal["nearest-l2", "nearest-ssim", "nearest-embedding", "tracing", "density-ratio"]
-"""What is read of released images without a classifier: see ``audit.images.signals``."""
+ImageSignal = Literal[
+    "nearest-l2",
+    "nearest-ssim",
+    "nearest-embedding",
+    "tracing",
+    "density-ratio",
+    "kernel-ridge",
+    "retrained",
+    "ensemble",
+]
+"""What an attacker reads off the released images himself: see ``audit.images.signals``.
+
+"ensemble" is no signal of its own but several at once: the margins of the mechanism's classifier
+under all views, of "kernel-ridge" and of "retrained".
+"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""All signals that an attacker without a classifier reads off released images."""
+"""All signals that an attacker reads off released images, the mechanism's classifier apart."""
 
 from typing import get_args
 
@@ -10,6 +10,7 @@ from limbeck.audit.images.density import DensityRatio
 from limbeck.audit.images.embedders import Embedders, random_embed, random_embedders
 from limbeck.audit.images.measures import standard
 from limbeck.audit.images.nearest import Nearest
+from limbeck.audit.images.retrained import Retrained
 from limbeck.audit.images.tracing import Tracing
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
@@ -21,7 +22,8 @@ _EMBEDDERS = 4
 def kinds(shape: tuple[int, ...]) -> tuple[ImageSignal, ...]:
     """The names of the signals of records of ``shape``, in their order."""
     every: tuple[ImageSignal, ...] = get_args(ImageSignal)
-    return tuple(kind for kind in every if len(shape) == 3 or kind != "nearest-ssim")
+    without = {"ensemble"} if len(shape) == 3 else {"ensemble", "nearest-ssim"}
+    return tuple(kind for kind in every if kind not in without)
 
 
 class ImageSignals:
@@ -50,8 +52,10 @@ class ImageSignals:
         self._traced = Tracing(records, population, known)
         embed = random_embed(shape, seed=seed, device=device)
         self._ratio = DensityRatio(records, population, embed)
+        self._retrained = Retrained(records, seed=seed)
 
     def read(self, release: SyntheticDataset) -> Float32[np.ndarray, "kinds records"]:
         """The signals of one release, all finite."""
         parts = self._traced.signal(release), self._ratio.signal(release)
-        return np.concatenate([self._near.signal(release), np.stack(parts)])
+        own = self._retrained.signal(release)
+        return np.concatenate([self._near.signal(release), np.stack(parts), own])

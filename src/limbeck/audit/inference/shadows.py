@@ -17,6 +17,10 @@ TRUE_LABEL = "canary-true"
 """The group that holds the canaries once more, with the signals of their true labels."""
 
 
+_OWN: tuple[ImageSignal, ...] = ("kernel-ridge", "retrained")
+"""Signals of the attacker's own classifiers."""
+
+
 @dataclass(frozen=True)
 class Shadows:
     """All that the shadow runs left for the judge.
@@ -131,6 +135,11 @@ class Shadows:
             for kind, read in enumerate(self.image_kinds if self.images is not None else ()):
                 seen = self._of_images(name, kind)
                 found += [(attack.title + suffix, read, attack, seen) for attack in image_attacks]
+            if set(_OWN) <= set(self.image_kinds):
+                seen = self._ensemble(name)
+                found += [
+                    (attack.title + suffix, "ensemble", attack, seen) for attack in image_attacks
+                ]
         return found
 
     def observed(self, group: Group, signal: Signal) -> Observed:
@@ -152,6 +161,13 @@ class Shadows:
         records = np.flatnonzero(self.groups == group)
         columns = np.flatnonzero(self.groups[self.groups != "control"] == group)
         return Observed(self.images[:, [kind]][:, :, columns], self.membership[:, records])
+
+    def _ensemble(self, group: str) -> Observed:
+        """The margins of all classifiers as views, each of which LiRA takes on its own scale."""
+        parts = [self._observed(group, SIGNALS.index("margin"))]
+        parts += [self._of_images(group, self.image_kinds.index(kind)) for kind in _OWN]
+        signals = np.concatenate([part.signals for part in parts], axis=1)
+        return Observed(signals, parts[0].membership)
 
     def clusters(self, group: Group) -> Clusters:
         """The units of one group."""
