@@ -275,7 +275,7 @@ def test_version(run: Run) -> None:
 
 
 def test_every_command_has_json_seed_and_an_example(run: Run) -> None:
-    commands = "condense evaluate export audit report methods data doctor"
+    commands = "condense evaluate export audit copying report methods data doctor"
     for command in commands.split():
         code, out, _ = run(command, "--help")
         assert code == Exit.OK

@@ -33,6 +33,7 @@ def test_distances_to_both_sides_equal_a_loop():
     np.testing.assert_array_equal(l2.nearest, np.argsort(inside, 1)[:, :2])
     np.testing.assert_allclose(l2.private, inside.min(1), atol=1e-6)
     np.testing.assert_allclose(l2.control, outside.min(1), atol=1e-6)
+    np.testing.assert_array_equal(l2.nearest_control, outside.argmin(1))
     assert l2.closer.value == np.mean(inside.min(1) < outside.min(1))
     assert l2.expected == pytest.approx(30 / 50)
     assert l2.explicit_privacy == pytest.approx(inside.min(1).mean())
@@ -59,6 +60,7 @@ def test_near_duplicates_across_the_split_are_left_out_of_the_comparison():
     seen = copying(released(private.inputs[[3]]), private, control, [L2()])
     assert seen.duplicates == (1, 2)
     (l2,) = seen.measured
+    assert l2.nearest_control[0] == 2 + rms(private.inputs[[3]], inputs[2:])[0].argmin()
     # The copy is shown, and compared with others than its twins on either side.
     assert (l2.nearest[0, 0], l2.private[0]) == (3, 0)
     np.testing.assert_allclose(l2.control, rms(private.inputs[[3]], inputs[2:]).min(), atol=1e-6)

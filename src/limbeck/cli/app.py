@@ -11,6 +11,7 @@ import typer
 from limbeck.cli import console
 from limbeck.cli.audit import audit
 from limbeck.cli.condense import condense
+from limbeck.cli.copying import copying
 from limbeck.cli.data import data
 from limbeck.cli.doctor import doctor
 from limbeck.cli.evaluate import evaluate
@@ -60,7 +61,20 @@ def _help(command: Callable[..., int]) -> str:
     return "\n\n".join(f"\b\n{p}" if p.startswith("    ") else p for p in paragraphs)
 
 
-for _command in (condense, train, predict, evaluate, export, audit, report, methods, data, doctor):
+_COMMANDS = (
+    condense,
+    train,
+    predict,
+    evaluate,
+    export,
+    audit,
+    copying,
+    report,
+    methods,
+    data,
+    doctor,
+)
+for _command in _COMMANDS:
     app.command(name=_command.__name__, help=_help(_command))(expand(_command))
 
 

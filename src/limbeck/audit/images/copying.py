@@ -30,7 +30,8 @@ class Distances:
 
     nearest: integers (images, k), the private records nearest to each image, nearest first.
     private: float (images,), the distance to the nearest of all private records.
-    control: float (images,), that to the nearest control record that is left.
+    control: float (images,), that to the nearest control record that is left, and nearest_control
+        integers (images,), which that is.
     closer: the share of images nearer to a private than to a control record, ties counting
         half; near-duplicates between the two are left out on both sides.
     expected: that share where private and control records are alike.
@@ -40,6 +41,7 @@ class Distances:
     nearest: np.ndarray
     private: np.ndarray
     control: np.ndarray
+    nearest_control: np.ndarray
     closer: Estimate
     expected: float
 
@@ -96,7 +98,7 @@ def copying(
         )
     chosen = [*measures, lpips] if lpips is not None else list(measures)
     return Copying(
-        tuple(_distances(m, release, private, control.select(left), kept, k) for m in chosen),
+        tuple(_distances(m, release, private, control, kept, left, k) for m in chosen),
         NOT_COMPUTED if lpips is None else None,
         (int((~kept).sum()), int((~left).sum())),
     )
@@ -123,13 +125,14 @@ def _distances(
     private: LabeledDataset,
     control: LabeledDataset,
     kept: Bool[Tensor, " private"],
+    left: Bool[Tensor, " control"],
     k: int,
 ) -> Distances:
     images = measure.prepare(release.inputs.to(private.inputs.device))
     inside = measure.between(measure.prepare(private.inputs), images).mT
-    outside = measure.between(
-        measure.prepare(control.inputs.to(private.inputs.device)), images
-    ).mT.amin(1)
+    others = left.nonzero()[:, 0]
+    theirs = measure.prepare(control.inputs[others.to(control.inputs.device)].to(images.device))
+    outside, nearest_control = measure.between(theirs, images).mT.min(1)
     smallest, order = inside.sort(dim=1, stable=True)
     compared = inside[:, kept].amin(1)
     nearer = float((compared < outside).sum()) + float((compared == outside).sum()) / 2
@@ -141,6 +144,7 @@ def _distances(
         order[:, :k].cpu().numpy(),
         smallest[:, 0].cpu().numpy(),
         outside.cpu().numpy(),
+        others.to(images.device)[nearest_control].cpu().numpy(),
         Estimate(nearer / trials, low, high, trials),
-        records / (records + len(control)),
+        records / (records + len(others)),
     )
