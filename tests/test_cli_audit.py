@@ -164,3 +164,18 @@ def test_report_of_an_audit_internal_and_shared(run: Run, audited: Path, tmp_pat
     assert (tmp_path / "shared.html").read_text() != page
     refused(run("report", audited, "-o", tmp_path), "a folder")
     refused(run("report", tmp_path), "evidence.json")
+
+
+def test_the_strong_adversary_tells_a_canary_of_a_small_linear_release(
+    run: Run, tmp_path: Path
+) -> None:
+    words = ["audit", "--method", "random-subset", "--ipc", "1", *SMALL, "--no-company"]
+    code, out, err = run(*words, "--strong", "1", "-o", tmp_path / "audit", "--json")
+    assert code == Exit.OK, err
+    assert "the strong adversary" in err
+    found = json.loads(out)["strong"]
+    assert found == json.loads((tmp_path / "audit" / "private" / "strong.json").read_text())
+    assert len(found["targets"]) == len(found["auc"]) == 1
+    # Half of 64 runs are judged. One of some 16 records of a class is rarely the one released.
+    assert found["tpr"]["trials"] == found["fpr"]["trials"] == 16
+    assert found["epsilon"]["value"] >= 0

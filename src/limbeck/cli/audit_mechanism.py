@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from limbeck import recipe, registry
+from limbeck.audit.inference.trials import Strong
 from limbeck.audit.presets import PRESETS
-from limbeck.audit.run import prepare
+from limbeck.audit.run import Audit, Session, prepare
+from limbeck.audit.strong import strong
 from limbeck.cli import console
 from limbeck.cli.audit_options import Effort, Limits, Machines, Place, Subject
 from limbeck.cli.options import Common, DataOptions, assignments, method_options
@@ -16,12 +20,16 @@ from limbeck.cli.verdict import conclude
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError, OptionError
+from limbeck.files import write_json
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.command import CommandMechanism
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.synthesize.base import Synthesizer
 from limbeck.train.base import Trainer
 from limbeck.workers import keep_memory
+
+STRONG_TRIALS = 64
+"""Runs for each target of the strong adversary; half are judged, and half of those are without."""
 
 
 def audit_mechanism(
@@ -67,7 +75,11 @@ def audit_mechanism(
         device=device,
         released=released,
     )
-    cost = {title: one.cpu_seconds for title, one in session.estimate().items()}
+    estimated = session.estimate()
+    cost = {title: one.cpu_seconds for title, one in estimated.items()}
+    if effort.strong is not None:
+        runs = STRONG_TRIALS * min(effort.strong, len(session.plan.canary))
+        cost["the strong adversary"] = runs * next(iter(estimated.values())).run
     console.note(_forecast(cost, machines.workers or os.cpu_count() or 1))
     with Bar("auditing") as bar:
         done = session.execute(
@@ -80,7 +92,32 @@ def audit_mechanism(
         )
     if released is not None:
         released.save(place.output / "release")  # for the picture in the report
-    return conclude(done, limit, limits.max_epsilon, as_json=common.as_json)
+    strongest = None
+    if effort.strong is not None:
+        strongest = _strong(session, done, effort.strong, machines.workers)
+    return conclude(done, limit, limits.max_epsilon, strong=strongest, as_json=common.as_json)
+
+
+def _strong(session: Session, done: Audit, targets: int, workers: int | None) -> Strong:
+    """The strong adversary on the first canaries; what he found of them stays private."""
+    made = session.plan
+    known = np.ones(len(made.data), dtype=bool)
+    known[made.canary] = False
+    with Bar("the strong adversary") as bar:
+        found = strong(
+            session.audited[0].mechanism,
+            made.data,
+            made.canary[:targets].tolist(),
+            trials=STRONG_TRIALS,
+            known=known,
+            delta=done.subject.delta,
+            seed=made.seed,
+            device=session.device,
+            workers=workers or os.cpu_count() or 1,
+            progress=lambda share: bar.update(share, "the strong adversary"),
+        )
+    write_json(done.folder / "private" / "strong.json", found.to_json())
+    return found
 
 
 def _mechanism(subject: Subject, released: SyntheticDataset | None) -> Mechanism:

@@ -54,6 +54,14 @@ class Effort:
     company: Annotated[
         bool, typer.Option(help="Also audit a random subset of the same size, and the full data.")
     ] = True
+    strong: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Also attack N canaries knowing all other records: 64 more runs for each.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import math
 from limbeck.audit.evidence import Evidence, Subject
 from limbeck.audit.finished import SetAudit
 from limbeck.audit.gate import gate
+from limbeck.audit.inference.trials import Strong
 from limbeck.audit.result import Audit
 from limbeck.cli import console
 from limbeck.report import report
@@ -15,9 +16,13 @@ def conclude(
     max_tpr: tuple[float, float] | None,
     max_epsilon: float | None,
     *,
+    strong: Strong | None = None,
     as_json: bool,
 ) -> int:
-    """Write the report, print the verdict and a sentence for each limit; the gate's exit code."""
+    """Write the report, print the verdict and a sentence for each limit; the gate's exit code.
+
+    strong: what the strong adversary found, which describes and decides no limit.
+    """
     page = report(done.folder, done.folder / "report.html")
     code, sentences = gate(done.evidence, max_tpr, max_epsilon)
     if as_json:
@@ -29,12 +34,15 @@ def conclude(
                 "report": str(page),
                 "evidence": done.evidence.model_dump(mode="json"),
                 "cost": done.cost,
+                **({} if strong is None else {"strong": strong.to_json()}),
             }
         )
         return code
     console.result(done.evidence.verdict.headline)
     for sentence in (*sentences, *done.evidence.verdict.reasons):
         console.result(f"- {sentence}")
+    if strong is not None:
+        console.result(f"- {strong.sentence}")
     if isinstance(done, Audit):
         _compare(done.evidence)
     console.result(f"\nreport  {page}")

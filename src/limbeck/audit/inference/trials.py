@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -34,6 +35,25 @@ class Strong:
     epsilon: Estimate
     reads: str
     delta: float
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in words."""
+        told = "record" if len(self.targets) == 1 else f"{len(self.targets)} records"
+        bound = f"{self.epsilon.value:.2g}, at {self.epsilon.level:.0%} confidence"
+        return (
+            f"An adversary who knows all the rest told the {told} in from out with AUC "
+            f"{self.mean_auc}, and at the threshold that he chose with TPR {self.tpr} at FPR "
+            f"{self.fpr}: epsilon is at least {bound} and delta {self.delta:g}."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        values = {
+            name: value.to_json() if isinstance(value, Estimate) else value
+            for name, value in vars(self).items()
+        }
+        return {**values, "targets": list(self.targets), "auc": list(self.auc)}
 
 
 def sides(trials: int) -> tuple[Bool[np.ndarray, " trials"], Bool[np.ndarray, " trials"]]:
@@ -151,7 +171,7 @@ def _choose(
             )
             advantage = hits / len(member) - false / len(other)
             options.append((bound.value, advantage, -kind, float(threshold)))
-    _, _, kind, threshold = max(options)
+    *_, kind, threshold = max(options)
     return -kind, threshold
 
 
