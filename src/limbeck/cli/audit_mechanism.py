@@ -10,7 +10,9 @@ import numpy as np
 from limbeck import recipe, registry
 from limbeck.audit.inference.trials import Strong
 from limbeck.audit.presets import PRESETS
-from limbeck.audit.run import Audit, Session, prepare
+from limbeck.audit.result import Audit
+from limbeck.audit.run import prepare
+from limbeck.audit.session import Session
 from limbeck.audit.strong import strong
 from limbeck.cli import console
 from limbeck.cli.audit_options import Effort, Limits, Machines, Place, Subject
