@@ -166,9 +166,10 @@ def test_report_of_an_audit_internal_and_shared(run: Run, audited: Path, tmp_pat
     refused(run("report", tmp_path), "evidence.json")
 
 
-def test_the_strong_adversary_tells_a_canary_of_a_small_linear_release(
-    run: Run, tmp_path: Path
+def test_the_strong_adversary_is_asked_for_and_kept_private(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("limbeck.cli.audit_mechanism.STRONG_TRIALS", 16)
     words = ["audit", "--method", "random-subset", "--ipc", "1", *SMALL, "--no-company"]
     code, out, err = run(*words, "--strong", "1", "-o", tmp_path / "audit", "--json")
     assert code == Exit.OK, err
@@ -176,6 +177,6 @@ def test_the_strong_adversary_tells_a_canary_of_a_small_linear_release(
     found = json.loads(out)["strong"]
     assert found == json.loads((tmp_path / "audit" / "private" / "strong.json").read_text())
     assert len(found["targets"]) == len(found["auc"]) == 1
-    # Half of 64 runs are judged. One of some 16 records of a class is rarely the one released.
-    assert found["tpr"]["trials"] == found["fpr"]["trials"] == 16
+    # Half of 16 runs are judged, half of them with the canary.
+    assert found["tpr"]["trials"] == found["fpr"]["trials"] == 4
     assert found["epsilon"]["value"] >= 0
