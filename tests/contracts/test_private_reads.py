@@ -1,0 +1,113 @@
+"""Hygiene of every private method: what it reads of the data is what its ledger says, no more."""
+
+import pytest
+import torch
+
+from limbeck import recipe, registry
+from limbeck.data.dataset import LabeledDataset
+from limbeck.privacy import sums
+from limbeck.privacy.sampled import Sampler
+
+pytest.importorskip("opacus", reason="private methods need the extra 'private'")
+pytest.importorskip("opendp", reason="private methods need the extra 'private'")
+
+QUICK = {
+    "dp-sgd": {"epochs": 1, "rate": 0.5, "width": 2, "multiplier": 3.0},
+    "psg": {"ipc": 1, "network": "convnet1", "width": 2, "networks": 1, "outer": 2, "inner": 1},
+    "dp-kip": {"ipc": 1, "steps": 2},
+    "dp-merf": {"ipc": 1, "features": 10, "steps": 2, "batch": 2, "width": 2},
+}
+SYNTHESIZERS = [m for m in registry.methods("synthesizer").values() if m.guarantee != "none"]
+TRAINERS = [m for m in registry.methods("trainer").values() if m.guarantee != "none"]
+
+
+class Tripwire(LabeledDataset):
+    """Data whose counts and records tell when they are looked at from outside the ledger."""
+
+    looked: list[str]
+
+    def counts(self):
+        self.looked.append("counts")
+        return super().counts()
+
+    def select(self, index):
+        self.looked.append("select")
+        return super().select(index)
+
+    def require_every_class(self):
+        self.looked.append("require_every_class")
+        super().require_every_class()
+
+    def __len__(self):
+        self.looked.append("len")
+        return super().__len__()
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Noisy reads of the records that happen from now on, by the functions that make them."""
+    found = []
+    for name in ("vectors", "products"):
+        plain = getattr(sums, name)
+
+        def noted(*given, plain=plain, name=name, **words):
+            found.append(name)
+            return plain(*given, **words)
+
+        monkeypatch.setattr(sums, name, noted)
+    step, init = Sampler.step, Sampler.__init__
+
+    def stepped(self, *given, **words):
+        found.append("step")
+        return step(self, *given, **words)
+
+    def counted(self, *given, **words):
+        if words.get("counting") is not None:
+            found.append("count")
+        init(self, *given, **words)
+
+    monkeypatch.setattr(Sampler, "step", stepped)
+    monkeypatch.setattr(Sampler, "__init__", counted)
+    return found
+
+
+def tripwire(data):
+    made = Tripwire.__new__(Tripwire)
+    object.__setattr__(made, "looked", [])
+    made.__init__(data.inputs, data.labels, data.classes, name=data.name)
+    made.looked.clear()
+    return made
+
+
+@pytest.mark.parametrize("name", [m.name for m in SYNTHESIZERS])
+def test_reads_of_a_private_synthesizer_equal_its_ledger(name, reads, tiny_images):
+    method = recipe.build(name, QUICK.get(name, {"ipc": 1}), "synthesizer")
+    data = tripwire(tiny_images)
+    made = method.synthesize(data, seed=0)
+    assert made.card["ledger"]
+    assert len(reads) == sum(event["count"] for event in made.card["ledger"])
+    assert not {"counts", "select", "require_every_class"} & set(data.looked)
+
+
+@pytest.mark.parametrize("name", [m.name for m in TRAINERS])
+def test_reads_of_a_private_trainer_equal_its_ledger(name, reads, tiny_images):
+    trainer = recipe.build(name, QUICK.get(name, {}), "trainer").resolve(tiny_images.shape)
+    data = tripwire(tiny_images)
+    trainer.fit(data, seed=0)
+    assert len(reads) == sum(event.count for event in trainer.guarantee.events)
+    assert not {"counts", "select", "require_every_class", "len"} & set(data.looked)
+
+
+def test_a_read_beside_the_ledger_is_seen(reads, tiny_images):
+    """The test above can fail."""
+    data = tripwire(tiny_images)
+    data.counts()
+    assert data.looked == ["counts"]
+    drawn = Sampler(
+        torch.zeros(2, 1),
+        torch.zeros(2),
+        recipe.build("dp-sgd", {"multiplier": 1.0, "epochs": 1, "rate": 0.5}, "trainer")._steps,
+        [torch.Size([1])],
+    )
+    drawn.step(lambda x, _: [x])
+    assert reads == ["step"]
