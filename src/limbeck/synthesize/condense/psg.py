@@ -13,7 +13,7 @@ from limbeck import coins
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.nn.class_gradients import class_gradients, cosine_distance
 from limbeck.nn.fit import MomentumSGD
-from limbeck.nn.networks import Network, deepest, make
+from limbeck.nn.networks import Network, choose, make
 from limbeck.privacy.budget import Budget
 from limbeck.recipe import options
 from limbeck.registry import register
@@ -21,6 +21,8 @@ from limbeck.synthesize.base import Progress
 from limbeck.synthesize.condense.pixels import PixelDescent
 from limbeck.synthesize.condense.private import PrivateCondenser
 from limbeck.synthesize.form import Form
+
+_WIDTH = 16
 
 
 @register(
@@ -68,9 +70,7 @@ class PSG(PrivateCondenser):
 
     def fit_to(self, form: Form) -> "PSG":
         self.check_form(form)
-        network = self.network or deepest(form.shape)
-        make(network, form.shape, 2, width=1, seed=0)  # refuses what it cannot serve
-        width = self.width or (16 if network.startswith("convnet") else 64)
+        network, width = choose(self.network, self.width, form.shape, narrow=_WIDTH)
         return replace(self, network=network, width=width)
 
     def abridged(self) -> tuple["PSG", float]:
