@@ -66,7 +66,7 @@ def table(
     ratio = mean["reference loop"] / mean["sums form"]
     yield f"the reference loop takes {ratio:.1f} times the CPU-seconds of the sums form"
     for recipe in options.recipe:
-        yield f"\naccuracy under the evaluation '{recipe}' [95% over sets x networks]"
+        yield f"\naccuracy under the evaluation '{recipe}' [95% over sets, each by its mean]"
         values = {}
         for name in names:
             found = evaluate(

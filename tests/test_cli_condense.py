@@ -1,6 +1,7 @@
 """`limbeck condense` watched and interrupted, and `limbeck export`."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -167,6 +168,19 @@ def test_tables_cannot_be_watched(run: Run, tmp_path: Path) -> None:
     code, out, err = run(*words, "--ipc", "1", "--watch", "-o", tmp_path / "release")
     assert (code, out) == (Exit.USAGE, "") and "--watch: records of shape (1,)" in err
     assert not (tmp_path / "release").exists()
+
+
+def test_the_commands_to_go_on_with_suit_the_records(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("a,label\n" + "0.5,x\n0.1,y\n" * 10)
+    words = ["condense", table, "--label", "label", "--range", "0:1", "--method", "random-subset"]
+    code, out, _ = run(*words, "--ipc", "1", "-o", tmp_path / "release")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert code == Exit.OK and "--trainer mlp" in lines["and"]
+    code, _, _ = run(*shlex.split(lines["next"])[1:], "--set", "steps=2", "--networks", "1")
+    assert code == Exit.OK and "--network mlp" in lines["next"]
+    _, out, _ = run(*SUBSET, "-o", tmp_path / "digits")
+    assert "--network" not in out and "--trainer" not in out
 
 
 @pytest.fixture(scope="module")

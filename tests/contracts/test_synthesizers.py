@@ -77,6 +77,16 @@ def test_many_equals_one_by_one(method, tiny_images):
         assert torch.equal(made.labels, alone.labels)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_many_runs_fill_in_what_was_left_to_limbeck(name, tiny_images):
+    options = {k: v for k, v in QUICK.get(name, {"ipc": 2}).items() if k != "network"}
+    method = recipe.build(name, options, "synthesizer")
+    everyone = torch.ones(1, len(tiny_images), dtype=torch.bool)
+    (left,) = method.synthesize_many(tiny_images, everyone, [4])
+    (resolved,) = method.resolve(tiny_images).synthesize_many(tiny_images, everyone, [4])
+    assert torch.equal(left.inputs, resolved.inputs)
+
+
 def test_a_run_depends_on_its_own_records_alone(method, tiny_images):
     membership = torch.ones(2, len(tiny_images), dtype=torch.bool)
     membership[1, : len(tiny_images) // 2] = False

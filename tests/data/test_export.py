@@ -78,6 +78,7 @@ def test_what_an_export_leaves_out_is_said():
     assert losses(make(), "folder") == ["differences of pixels below 1/255"]
     assert losses(make(soft=True), "folder")[0] == "soft labels"
     assert len(losses(make(soft=True), "huggingface")) == 1
+    assert losses(make(channels=6), "huggingface") == ["the shape (6, 5, 4) of a record"]
 
 
 def test_a_missing_package_is_named(tmp_path, refused, monkeypatch):

@@ -116,6 +116,13 @@ def test_the_card_says_what_a_user_needs(synthetic, tmp_path):
     assert "0 stands for 0 and 1 for 1000" in ranged["scaling"]
 
 
+def test_soft_labels_that_are_no_probabilities_are_called_so(synthetic, tmp_path):
+    targets = replace(synthetic, soft_labels=1.5 * synthetic.soft_labels - 1 / 6)
+    for made, said in ((synthetic, False), (targets, True)):
+        card = json.loads((made.save(tmp_path / str(said)) / "card.json").read_text())
+        assert ("outside [0, 1]" in card["distribution"][0]["description"]) is said
+
+
 def test_sets_of_another_kind_say_so(synthetic, tmp_path):
     card = written(synthetic, tmp_path / "x", formation=2, slots_per_class=5, interrupted=0.25)
     assert "Multi-formation: 4 images" in card["description"]
@@ -249,6 +256,8 @@ def edit(folder, change):
         (lambda f: edit(f, lambda c: c["limbeck"].update(shape=None)), "limbeck.shape"),
         (lambda f: edit(f, lambda c: c["limbeck"].update(shape=[1, "8", 8])), "limbeck.shape"),
         (lambda f: edit(f, lambda c: c["limbeck"].update(classes=["a"])), "is damaged"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(formation="2")), "formation is '2'"),
+        (lambda f: edit(f, lambda c: c["limbeck"].update(slots_per_class=[2])), "slots_per_class"),
         (lambda f: (f / "dataset.safetensors").unlink(), "dataset.safetensors cannot be read"),
         (
             lambda f: (f / "dataset.safetensors").write_bytes(

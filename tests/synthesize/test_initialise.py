@@ -54,6 +54,19 @@ def test_a_folder_may_be_named_like_a_number():
     assert initialise.parse("public:2024").source == "2024"
 
 
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        ("average:50", r"needs 50 of each class; lower count \(average:COUNT\) or add records$"),
+        ("k-means", "needs 20 of each class; lower ipc or add records$"),
+    ],
+)
+def test_too_few_records_are_refused_with_what_helps(tiny_images, init, message):
+    method = DistributionMatching(init=init, **{**SMALL, "ipc": 20})
+    with pytest.raises(LimbeckError, match=message):
+        method.resolve(tiny_images)
+
+
 # Kaleidoscope
 
 

@@ -107,6 +107,25 @@ def test_stacked_runs_equal_the_loop_over_runs(tiny_images, kernel, monkeypatch)
     assert not torch.allclose(stacked[0].inputs, stacked[1].inputs, atol=1e-2)
 
 
+def test_the_card_names_the_regression_that_the_set_is_for(tiny_images, tmp_path):
+    from limbeck.cli import main
+
+    made = KernelInducingPoints(**SMALL, depth=3, ridge=1e-3).synthesize(tiny_images, seed=0)
+    evaluation = made.card["evaluation"]
+    assert evaluation["trainer"] == KernelRidge.method_name
+    made.save(tmp_path / "release")
+    given = {"inputs": tiny_images.inputs.numpy(), "labels": tiny_images.labels.numpy()}
+    np.savez(tmp_path / "data.npz", **given, classes=np.array(tiny_images.classes))
+    places = {"release/": str(tmp_path / "release"), "DATA": str(tmp_path / "data.npz")}
+    words = [places.get(word, word) for word in evaluation["command"].split()[1:]]
+    assert main([*words, "--networks", "1"]) == 0
+    convolutional = KernelInducingPoints(**SMALL, kernel="convolutional")
+    assert (
+        "evaluation"
+        not in convolutional.made(convolutional.initial(tiny_images, 0), Form.of(tiny_images)).card
+    )
+
+
 def test_resolved_options_suit_the_kernel(tiny_images):
     plain = KernelInducingPoints(ipc=1).resolve(tiny_images)
     assert (plain.pooling, plain.steps, plain.batch) == (1, 1000, 1000)

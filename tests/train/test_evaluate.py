@@ -14,7 +14,7 @@ from limbeck.train import KernelRidge, Standard, evaluate
 Digits = tuple[LabeledDataset, LabeledDataset]
 
 
-def test_is_the_mean_of_trainings_with_students_interval(digits: Digits) -> None:
+def test_is_the_mean_of_trainings_with_students_interval_over_the_sets(digits: Digits) -> None:
     private, test = digits
     sets = [private.select(range(50)), private.select(range(50, 100))]
     trainer = Standard("mlp", steps=20)
@@ -25,11 +25,24 @@ def test_is_the_mean_of_trainings_with_students_interval(digits: Digits) -> None
         for i, data in enumerate(sets)
         for k in range(2)
     ]
-    low, high = stats.t.interval(0.95, 3, *stats.describe(accuracies)[2:3], stats.sem(accuracies))
+    means = [sum(accuracies[:2]) / 2, sum(accuracies[2:]) / 2]
+    low, high = stats.t.interval(0.95, 1, sum(means) / 2, stats.sem(means))
     assert found.value == pytest.approx(sum(accuracies) / 4)
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
-    assert found.trials == 4
+    assert found.low == pytest.approx(max(0, low)) and found.high == pytest.approx(min(1, high))
+    assert found.trials == 2, "networks that share a set are no independent trials"
     assert shares == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_one_set_is_judged_over_its_networks(digits: Digits) -> None:
+    private, test = digits
+    data, trainer = private.select(range(50)), Standard("mlp", steps=5)
+    found = evaluate(data, test, trainer=trainer, networks=3, seed=7)
+    accuracies = [
+        trainer.fit(data, seed=coins.derive(7, "evaluate", 0, k)).accuracy(test) for k in range(3)
+    ]
+    low, high = stats.t.interval(0.95, 2, sum(accuracies) / 3, stats.sem(accuracies))
+    assert (found.low, found.high) == (pytest.approx(max(0, low)), pytest.approx(min(1, high)))
+    assert found.trials == 3
 
 
 def test_workers_do_not_change_the_result(digits: Digits) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from limbeck.cli.options import (
 )
 from limbeck.errors import OptionError
 from limbeck.types import Adjacency
+
+if TYPE_CHECKING:
+    import limbeck.data.dataset
 
 
 def condense(
@@ -152,7 +155,7 @@ def condense(
         return Exit.INTERRUPTED
     if common.as_json:
         return Exit.OK
-    flags = data.flags()
+    given = ["--private", source, *data.flags()]
     console.facts(
         {
             "method": method,
@@ -163,11 +166,21 @@ def condense(
             else "no",
             "guarantee": "\n".join(synthetic.card.get("in_words") or ["none"]),
             "release": str(output),
-            "next": shell("limbeck", "evaluate", output, "--private", source, *flags),
-            "and": shell("limbeck", "audit", output, "--private", source, *flags, "-o", "audit/"),
+            "next": shell("limbeck", "evaluate", output, *given, *_other("--network", private)),
+            "and": shell(
+                "limbeck", "audit", output, *given, *_other("--trainer", private), "-o", "audit/"
+            ),
         }
     )
     return Exit.OK
+
+
+def _other(flag: str, private: "limbeck.data.dataset.LabeledDataset") -> list[str]:
+    """The words that name a network fit for these records, where the usual one is not."""
+    from limbeck.data.card import evaluation
+
+    network = evaluation(private.shape)["network"]
+    return [] if network == "convnet3" else [flag, network]
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def describe(synthetic: SyntheticDataset, content: bytes) -> dict[str, Any]:
                 "@type": "cr:FileObject",
                 "@id": TENSORS,
                 "name": TENSORS,
-                "description": _tensors(labels),
+                "description": _tensors(synthetic),
                 "contentUrl": TENSORS,
                 "contentSize": f"{len(content)} B",
                 "encodingFormat": "application/octet-stream",
@@ -152,9 +152,13 @@ def evaluation(shape: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _tensors(labels: str) -> str:
-    soft = "; soft_labels: float32 (records, classes), rows sum to 1" if labels == "soft" else ""
-    return f"inputs: float32 (records, *shape) in [0, 1]; labels: int64 (records,){soft}"
+def _tensors(synthetic: SyntheticDataset) -> str:
+    soft, words = synthetic.soft_labels, ""
+    if soft is not None:
+        words = "; soft_labels: float32 (records, classes), rows sum to 1"
+        if bool(((soft < 0) | (soft > 1)).any()):
+            words += ", targets of a regression that lie outside [0, 1] in part"
+    return f"inputs: float32 (records, *shape) in [0, 1]; labels: int64 (records,){words}"
 
 
 def _scaling(shape: tuple[int, ...], value_range: Any) -> str:

@@ -26,7 +26,8 @@ def export(synthetic: SyntheticDataset, path: str | Path, format: Format) -> Pat
         reads back exactly with ``load``.
     folder: 8-bit PNG files in one folder per class, named ``00-class`` so that their order is
         the order of the labels. Loses soft labels, and precision below 1/255.
-    huggingface: a ``datasets.Dataset`` with 8-bit images (or vectors), class labels, soft labels.
+    huggingface: a ``datasets.Dataset`` with 8-bit images, class labels, soft labels; records that
+        are not images of 1 or 3 channels are flattened to vectors.
 
     OptionError when the format does not fit the data or ``path``; StoreError when ``path`` exists
     already. Either way, and when the disk is full, nothing is left at ``path``.
@@ -61,6 +62,8 @@ def losses(synthetic: SyntheticDataset, format: Format) -> list[str]:  # noqa: A
         lost.append("soft labels")
     if format != "npz" and _is_images(synthetic):
         lost.append("differences of pixels below 1/255")
+    if format == "huggingface" and not _is_images(synthetic) and len(synthetic.shape) > 1:
+        lost.append(f"the shape {synthetic.shape} of a record")
     return lost
 
 

@@ -32,6 +32,10 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "shape": lambda v: isinstance(v, list) and all(type(size) is int for size in v),
     "records": lambda v: type(v) is int,
 }
+_FITS_WHERE_GIVEN: Mapping[str, Callable[[Any], bool]] = {
+    "formation": lambda v: type(v) is int and v >= 1,
+    "slots_per_class": lambda v: v is None or (type(v) is int and v >= 1),
+}
 
 
 def save(synthetic: SyntheticDataset, folder: Path) -> Path:
@@ -138,7 +142,8 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not whole or missing:
         what = f"limbeck.{missing[0]}" if missing else "distribution"
         raise StoreError(f"{path} lacks {what}; condense again")
-    wrong = [key for key, fits in _FITS.items() if not fits(form[key])]
+    given = {k: fits for k, fits in _FITS_WHERE_GIVEN.items() if k in form}
+    wrong = [key for key, fits in {**_FITS, **given}.items() if not fits(form[key])]
     if wrong:
         raise StoreError(
             f"{path} is damaged (limbeck.{wrong[0]} is {form[wrong[0]]!r:.60}); condense again"

@@ -59,14 +59,15 @@ class Synthesizer(ABC):
         """Private records that the method takes out of each class, and cannot do without."""
         return 0
 
-    def require_records(self, private: LabeledDataset) -> None:
-        """DatasetError when a class has fewer records than ``needs_per_class``."""
+    def require_records(
+        self, private: LabeledDataset, remedy: str = "lower ipc or add records"
+    ) -> None:
+        """DatasetError, ending in ``remedy``, when a class has fewer than ``needs_per_class``."""
         fewest, label = private.counts().min(0)
         if int(fewest) < self.needs_per_class:
             raise DatasetError(
                 f"{private.name}: class {private.classes[int(label)]!r} has {int(fewest)} records, "
-                f"{self.method_name} needs {self.needs_per_class} of each class; lower ipc or add "
-                "records"
+                f"{self.method_name} needs {self.needs_per_class} of each class; {remedy}"
             )
 
     def resolve(self, private: LabeledDataset) -> "Synthesizer":
@@ -124,13 +125,17 @@ class Synthesizer(ABC):
         *,
         device: str = "cpu",
     ) -> Iterator[SyntheticDataset]:
-        """One synthetic dataset per row of ``membership``, each from its row's records alone."""
-        reading = self.read(private, membership, seeds, device=device)
+        """One synthetic dataset per row of ``membership``, each from its row's records alone.
+
+        Options left to limbeck are those that ``resolve`` chooses for all of ``private``.
+        """
+        this = self.resolve(private)
+        reading = this.read(private, membership, seeds, device=device)
         if reading is not None:
-            yield from self.craft(reading, Form.of(private), seeds, device=device)
+            yield from this.craft(reading, Form.of(private), seeds, device=device)
             return
         for row, seed in zip(membership, seeds, strict=True):
-            yield self.synthesize(private.select(row), seed=seed, device=device)
+            yield this.synthesize(private.select(row), seed=seed, device=device)
 
     def release(
         self,

@@ -15,7 +15,14 @@ from limbeck.data.splits import sample_per_class
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError, OptionError
 from limbeck.train.base import Trainer, TrainingSet
-from limbeck.train.evaluate import Training, accuracies, require_match, standard, trainings
+from limbeck.train.evaluate import (
+    Training,
+    accuracies,
+    independent,
+    require_match,
+    standard,
+    trainings,
+)
 from limbeck.train.welch import welch
 from limbeck.types import Estimate
 
@@ -119,7 +126,7 @@ def utility(
     rows = []
     for trainer in chosen:
         full = next(measured)
-        own = {kind: _by_set(next(measured), len(sets)) for kind in versions}
+        own = {kind: independent(next(measured), len(sets)) for kind in versions}
         random = next(measured)
         for kind, values in own.items():
             row = _row(trainer.title, kind, values, random, full)
@@ -179,14 +186,6 @@ def _subsets(
 
 def _serves(trainer: Trainer, private: LabeledDataset) -> bool:
     return trainer.most_records is None or len(private) <= trainer.most_records
-
-
-def _by_set(values: Sequence[float], sets: int) -> list[float]:
-    """The independent trials: several sets count by their means, since networks share a set."""
-    if sets == 1:
-        return list(values)
-    repeats = len(values) // sets
-    return [fmean(values[i * repeats : (i + 1) * repeats]) for i in range(sets)]
 
 
 def _row(

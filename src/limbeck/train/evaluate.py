@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -63,9 +64,10 @@ def evaluate(
     workers: processes to train in, on a CPU; the result does not depend on it.
     progress: called with the finished share in [0, 1].
 
-    Returns an Estimate in [0, 1] with Student's 95% interval over all trained networks, its
-    ``trials``; NaN bounds for a single network. Raises DatasetError where sets and test do not
-    match, OptionError for a network that cannot serve them.
+    Returns an Estimate in [0, 1] with Student's 95% interval over its ``trials``: the networks of
+    one set, or, of several, the sets, each represented by its mean; NaN bounds for a single trial.
+    Raises DatasetError where sets and test do not match, OptionError for a network that cannot
+    serve them.
     """
     sets = list(synthetic) if isinstance(synthetic, Sequence) else [synthetic]
     if not sets or networks < 1:
@@ -76,7 +78,18 @@ def evaluate(
     chosen.resolve(test.shape)
     planned = trainings(chosen, sets, networks, seed)
     found = accuracies(planned, test, device=device, workers=workers, progress=progress)
-    return Estimate.of_mean(found)
+    return Estimate.of_mean(independent(found, len(sets)))
+
+
+def independent(accuracies: Sequence[float], sets: int) -> list[float]:
+    """The independent trials among trainings in the order of ``trainings``.
+
+    Networks that share a set err alike: several sets count by their means.
+    """
+    if sets == 1:
+        return list(accuracies)
+    repeats = len(accuracies) // sets
+    return [fmean(accuracies[i * repeats : (i + 1) * repeats]) for i in range(sets)]
 
 
 def standard(network: str, recipe: str) -> Trainer:

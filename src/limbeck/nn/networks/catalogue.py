@@ -90,7 +90,7 @@ def make(
 
 
 def deepest(shape: tuple[int, ...]) -> str:
-    """The ConvNet whose last maps are at least 2x2 before pooling, up to 3 blocks; or "mlp"."""
+    """The deepest ConvNet, up to 3 blocks, whose poolings leave an image 2x2 pixels; or "mlp"."""
     if len(shape) != 3:
         return "mlp"
     return f"convnet{min(3, max(1, min(shape[1:]).bit_length() - 2))}"

@@ -58,7 +58,7 @@ class Condenser(Synthesizer):
 
     def check(self, private: LabeledDataset) -> None:
         """DatasetError or OptionError where the data, its size or shape cannot be served."""
-        self.require_records(private)
+        self.require_records(private, self.start.remedy)
         formation.check(private.shape, self.formation)
         self.start.check(Form.of(private), self.per_class)
 

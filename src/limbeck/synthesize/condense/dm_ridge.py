@@ -32,7 +32,7 @@ class DistributionRidge(StatisticMatching):
     siamese augmentation, mu = mean f, a = f - mu, b = e - mu, and Y the one-hot labels less 1/C:
 
         W = b' (b b' + ridge * mean(diag b b') I)^-1 Y_S
-        L(S) = weight * (128/width * sum_c |mean_c f - mean_c e|^2 + 100 * mean |a W - Y_T|^2)
+        L(S) = 0.75 * (128/width * sum_c |mean_c f - mean_c e|^2 + 100 * mean |a W - Y_T|^2)
 
     The means are those of distribution matching (Zhao & Bilen 2023, eq. 4), the regression that
     of FRePo (Zhou et al. 2022, arXiv 2206.00719) on untrained networks. The private side of the

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError
 from limbeck.nn.kernels import convolutional_ntk, fully_connected_ntk
 from limbeck.recipe import options
@@ -87,6 +88,23 @@ class KernelInducingPoints(RegressionCondenser):
                 f"records have shape {private.shape}; use pooling 1"
             )
         return replace(self, pooling=pooling, steps=self.steps or steps, batch=self.batch or batch)
+
+    def made(
+        self,
+        slots: Float[Tensor, "slots ..."],
+        form: Form,
+        *,
+        soft_labels: Float[Tensor, "images classes"] | None = None,
+    ) -> SyntheticDataset:
+        """As of every condenser; the card's evaluation is the regression that the set is for."""
+        made = super().made(slots, form, soft_labels=soft_labels)
+        if self.kernel == "convolutional":  # no trainer has that kernel
+            return made
+        options = {"depth": self.depth, "ridge": self.ridge}
+        words = " ".join(f"--set {name}={value}" for name, value in options.items())
+        command = f"limbeck evaluate release/ --test DATA --trainer kernel-ridge {words}"
+        evaluation = {"trainer": "kernel-ridge", **options, "command": command}
+        return replace(made, card={**made.card, "evaluation": evaluation})
 
     def together(self, form: Form) -> int:
         assert self.batch is not None, "resolve() comes first"

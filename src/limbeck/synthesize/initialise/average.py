@@ -1,6 +1,6 @@
 """Start from means of several private images."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from jaxtyping import Bool, Float
 from pydantic import Field
@@ -33,6 +33,8 @@ class Average(FromRecords):
     """
 
     count: Annotated[int, Field(ge=2)] = 8
+
+    remedy: ClassVar[str] = "lower count (average:COUNT) or add records"
 
     def needs_per_class(self, per_class: int) -> int:
         return self.count

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -18,6 +18,8 @@ class Initialisation(ABC):
     """Images to start from. Subclasses are frozen dataclasses with at most one option."""
 
     method_name: str
+    remedy: ClassVar[str] = "lower ipc or add records"
+    """What to do where a class has fewer records than ``needs_per_class``."""
 
     @property
     def access(self) -> Access:

@@ -1,6 +1,6 @@
 """Start from mixtures of two private images of a class."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -34,6 +34,8 @@ class Mixup(FromRecords):
     """
 
     alpha: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
+
+    remedy: ClassVar[str] = "start from something else or add records"
 
     def needs_per_class(self, per_class: int) -> int:
         return 2
