@@ -188,7 +188,7 @@ def _show(
     if len(rows) == 1 and not compare:
         accuracy = rows[0].accuracy
         facts["accuracy"] = f"{console.percent(accuracy)} ({accuracy.level:.0%} interval)"
-        facts["over"] = f"{networks} {rows[0].network} networks{how}"
+        facts["over"] = f"{networks} trainings of {rows[0].network}{how}"
     else:
         measured = ["accuracy"]
         measured += ["random_subset", "improvement", "full_data", "recovered"] if compare else []
