@@ -155,7 +155,7 @@ def condense(
         return Exit.INTERRUPTED
     if common.as_json:
         return Exit.OK
-    given = ["--private", source, *data.flags()]
+    origin = ["--private", source, *data.flags()]
     console.facts(
         {
             "method": method,
@@ -166,9 +166,9 @@ def condense(
             else "no",
             "guarantee": "\n".join(synthetic.card.get("in_words") or ["none"]),
             "release": str(output),
-            "next": shell("limbeck", "evaluate", output, *given, *_other("--network", private)),
+            "next": shell("limbeck", "evaluate", output, *origin, *_other("--network", private)),
             "and": shell(
-                "limbeck", "audit", output, *given, *_other("--trainer", private), "-o", "audit/"
+                "limbeck", "audit", output, *origin, *_other("--trainer", private), "-o", "audit/"
             ),
         }
     )
