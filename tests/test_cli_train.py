@@ -139,6 +139,25 @@ def test_what_cannot_be_predicted_is_refused_in_one_line(run, model, tmp_path):
         assert err.startswith("error: ") and err.count("\n") == 1 and said in err
 
 
+def test_condensing_with_a_guarantee_says_it_in_words_and_on_the_card(run, tmp_path):
+    pytest.importorskip("opendp", reason="private synthesizers need the extra 'private'")
+    quick = ["--ipc", "1", "--set", "steps=2", "--set", "features=20", "--public-records", "10"]
+    words = ["condense", "digits", "--method", "dp-merf", "--epsilon", "2", "--delta", "1e-6"]
+    code, out, err = run(*words, *quick, "-o", tmp_path / "r")
+    assert code == Exit.OK and "warning" not in err, "1e-6 is below 10^-1.1"
+    assert "(2, 1e-06)-differential privacy in the central model" in out
+    assert "event: mean embeddings: discrete Gaussian" in out
+    card = json.loads((tmp_path / "r" / "card.json").read_text())["limbeck"]
+    assert card["guarantee"]["delta"] == 1e-6 and len(card["ledger"]) == 1
+    assert "opendp" in card["privacy_libraries"] and card["holds_real_records"] is False
+
+    code, out, err = run(
+        "condense", "digits", "--method", "dm", "--epsilon", "1", "-o", tmp_path / "x"
+    )
+    assert (code, out) == (Exit.USAGE, "")
+    assert all(name in err for name in ("dp-kip", "dp-merf", "psg"))
+
+
 def test_words_of_guarantees():
     events = (Event("sums", "discrete Gaussian", 2.0, 8.0), Event("g", "x", 1.0, 3.0, 60, 0.25))
     lines = in_words(Guarantee(3.0, 1e-5, "replace-one", "group", events, mu=0.7))
