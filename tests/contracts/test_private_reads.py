@@ -15,6 +15,8 @@ QUICK = {
     "dp-sgd": {"epochs": 1, "rate": 0.5, "width": 2, "multiplier": 3.0},
     "psg": {"ipc": 1, "network": "convnet1", "width": 2, "networks": 1, "outer": 2, "inner": 1},
     "dp-kip": {"ipc": 1, "steps": 2},
+    "private-copula": {"ipc": 1, "steps": 0, "features": 5},
+    "private-ridge": {"features": 5},
     "dp-merf": {"ipc": 1, "features": 10, "steps": 2, "batch": 2, "width": 2},
 }
 SYNTHESIZERS = [m for m in registry.methods("synthesizer").values() if m.guarantee != "none"]

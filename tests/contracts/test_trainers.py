@@ -13,6 +13,7 @@ SMALL = {
     "standard": {"network": "mlp", "width": 16, "steps": 100},
     # So little noise that thirty records can be learnt from; its coins alone are under test.
     "dp-sgd": {"multiplier": 0.01, "width": 4, "rate": 0.5, "epochs": 10, "expected": 20},
+    "private-ridge": {"epsilon": 1000.0, "features": 20},
 }
 PRIVATE = [name for name, m in registry.methods("trainer").items() if m.guarantee != "none"]
 

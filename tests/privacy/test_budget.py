@@ -6,12 +6,15 @@ import dp_accounting
 import numpy as np
 import pytest
 import torch
+from jaxtyping import config
 from scipy import stats
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import BudgetError, OptionError
 from limbeck.privacy import noise
+from limbeck.privacy.accountant import epsilon_declared
 from limbeck.privacy.budget import Budget
+from limbeck.privacy.gaussian import delta_of, mu_of
 from limbeck.privacy.records import Bound
 
 opendp = pytest.importorskip("opendp", reason="guarantees need the extra 'private'")
@@ -136,6 +139,92 @@ def test_repeatable_noise_claims_nothing():
         sums.append(budget.release("sum", flat, Bound.of(1.0), 1.0).values)
         assert budget.guarantee is None
     assert torch.equal(*sums)
+
+
+@pytest.mark.parametrize("shares", [(0.1, 0.3, 0.6), (1 / 3,) * 3, (0.1,) * 10, (1.0,)])
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 10.0])
+def test_shares_that_add_up_to_one_never_exceed_the_stated_epsilon(shares, epsilon):
+    budget = Budget(data(), epsilon=epsilon)
+    for k, share in enumerate(shares):
+        budget.release(f"part {k}", flat, Bound.of(1.0), share)
+    guarantee = budget.guarantee
+    assert guarantee.epsilon <= epsilon and guarantee.mu <= mu_of(epsilon, 1e-5)
+    assert guarantee.epsilon == pytest.approx(epsilon, abs=1e-6)
+    assert dp_accounting.get_epsilon_gaussian(1 / guarantee.mu, 1e-5) <= epsilon * (1 + 1e-9)
+
+
+def test_a_share_beyond_rounding_is_refused():
+    budget = Budget(data(), epsilon=1.0)
+    budget.release("most", flat, Bound.of(1.0), 0.9)
+    with pytest.raises(BudgetError, match=r"more: 0\.1 of the privacy budget asked for"):
+        budget.release("more", flat, Bound.of(1.0), 0.1 + 1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 0.01, 1.0, 50.0, 1e5])
+@pytest.mark.parametrize("delta", [1e-30, 1e-5, 0.5])
+def test_extreme_claims_have_a_mu_that_does_not_exceed_them(epsilon, delta):
+    mu = mu_of(epsilon, delta)
+    assert 0 < delta_of(mu, epsilon) <= delta
+    assert delta_of(mu * (1 + 1e-6), epsilon) > delta
+
+
+def test_products_are_private_as_one_matrix_and_their_noise_is_symmetric():
+    private = data(2000)
+    budget = Budget(private, epsilon=3.0)
+    found = budget.products("products", flat, 3.0, 1.0, by_class=True)
+    assert found.values.shape == (2, 6, 6) and torch.equal(found.values, found.values.mT)
+    truth = torch.stack([(x := private.inputs[k::2].double()).mT @ x for k in range(2)])
+    error = found.values - truth
+    assert budget.guarantee.epsilon == pytest.approx(3.0, abs=1e-6)
+    sigma = dp_accounting.get_sigma_gaussian(3.0, 1e-5) * 9.0
+    assert found.noise == pytest.approx(sigma, rel=1e-6)
+    row, column = torch.triu_indices(6, 6, 1)
+    several = [
+        Budget(private, epsilon=3.0, insecure_seed=k).products("p", flat, 3.0, 1.0).values
+        for k in range(40)
+    ]
+    noise_of = torch.stack(several) - truth.sum(0)
+    diagonal, above = noise_of.diagonal(dim1=1, dim2=2), noise_of[:, row, column]
+    assert float(diagonal.std()) == pytest.approx(sigma, rel=0.2)
+    assert float(above.std()) == pytest.approx(sigma / math.sqrt(2), rel=0.2)
+    assert error.abs().max() < 6 * sigma
+
+
+def test_pld_of_declared_events_agrees_with_the_exact_curve():
+    budget = Budget(data(), epsilon=2.0)
+    budget.release("one", flat, Bound.of(1.0), 0.4)
+    budget.release("other", flat, Bound.of(1.0), 0.6)
+    assert epsilon_declared(budget.events, 1e-5) == pytest.approx(2.0, abs=2e-3)
+
+
+def test_without_noise_shares_are_spent_all_the_same_and_nothing_is_claimed():
+    private = data()
+    budget = Budget(private, epsilon=None)
+    found = budget.release("sum", flat, Bound.of(3.0), 0.6)
+    assert found.noise == 0 and budget.guarantee is None and budget.events == ()
+    assert torch.allclose(found.values, private.inputs.double().sum(0), atol=1e-3)
+    with pytest.raises(BudgetError, match="left"):
+        budget.release("more", flat, Bound.of(1.0), 0.6)
+
+
+@pytest.fixture
+def unchecked():
+    """Callers have no types checked for them, as these tests have."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
+
+
+def test_what_is_no_guarantee_is_refused_before_the_data_are_touched(unchecked):
+    for wrong, words in (
+        ({"adjacency": "substitute"}, "adjacency is 'add-remove' or"),
+        ({"unit": "person"}, "unit is 'record' or"),
+        ({"unit": "group"}, "protect the unit 'record', or give groups"),
+        ({"delta": 1.0}, r"delta in \(0, 1\)"),
+        ({"epsilon": math.inf}, "finite epsilon"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            Budget(data(), **{"epsilon": 1.0, **wrong})
 
 
 def test_bad_requests_are_refused_in_one_line():

@@ -7,6 +7,7 @@ gaussian.py   from noise to (epsilon, delta) and back, exactly, for Gaussian noi
 accountant.py the ledger as events of dp_accounting, and their epsilon by privacy loss distributions
 entropy.py    coins and noise of sampled steps, from the operating system's entropy
 sampled.py    Poisson-sampled Gaussian steps, declared beforehand; clipping.py is Opacus' part in it
+queries.py    a noisy sum as it is asked for: its sensitivity, and the event that it becomes
 budget.py     the owner of the private data: it spends before it answers, and writes the ledger
 words.py      a guarantee in sentences, for cards and the command line
 claim.py      the options epsilon, delta, adjacency and unit of every private method

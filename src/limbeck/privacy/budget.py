@@ -7,7 +7,7 @@ mu-GDP under full adaptivity [Smith and Thakurta 2022, arXiv:2210.17520].
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -19,7 +19,8 @@ from limbeck.errors import BudgetError, OptionError
 from limbeck.privacy import noise, sums
 from limbeck.privacy.accountant import epsilon_declared, multiplier
 from limbeck.privacy.gaussian import epsilon_of, mu_of
-from limbeck.privacy.records import Bound, Statistic
+from limbeck.privacy.queries import Query
+from limbeck.privacy.records import Bound, Embedding, Statistic, embed
 from limbeck.privacy.sampled import GRID, Sampler, Steps, multiplier_for
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
 from limbeck.types import Adjacency, Event, Guarantee, Unit
@@ -79,6 +80,7 @@ class Budget:
         self._events: list[Event] = []
         self._spent: list[float] = []
         self._insecure_seed = insecure_seed
+        self._kept: tuple[Embedding, Tensor] | None = None
 
     @property
     def left(self) -> float:
@@ -119,17 +121,25 @@ class Budget:
         share: float,
         *,
         by_class: bool = False,
+        after: Embedding | None = None,
         device: str = "cpu",
     ) -> NoisySum:
         """The sum of the units' bounded statistics with noise worth ``share`` of the budget.
 
         name: of the event in the ledger. by_class: each record is added to its own class's sum.
+        after: an embedding, whose rows the statistic is given in place of the inputs. Those of the
+        last one are kept, for releases of several statistics of them.
         BudgetError, before anything is read, where less is left.
         """
-        moves = 1 if self.adjacency == "add-remove" else 2
-        scale = self._spend(name, float(moves * bound.reach), share)
+        scale = self._spend(Query(name, share, reach=bound.reach))
         total = sums.vectors(
-            self._private, statistic, bound, unit=self.unit, by_class=by_class, device=device
+            self._private,
+            statistic,
+            bound,
+            unit=self.unit,
+            by_class=by_class,
+            embedded=self._embedded(after, device),
+            device=device,
         )
         return NoisySum(self._noised(total, scale).double() * bound.step, scale * bound.step)
 
@@ -141,20 +151,25 @@ class Budget:
         share: float,
         *,
         by_class: bool = False,
+        after: Embedding | None = None,
         device: str = "cpu",
     ) -> NoisySum:
         """The sum of z z', with z each record's statistic cut to ``norm``, with noise as above.
 
-        What a unit adds has a Frobenius norm of at most norm^2, and two of them differ by at most
-        sqrt 2 of that, since both are positive semi-definite. Noise is drawn for the entries on
+        What a unit adds has a Frobenius norm of at most norm^2. Noise is drawn for the entries on
         and above the diagonal, and counted on those above it as sqrt 2 times itself: that is the
         matrix as a vector of the same norm.
         """
         bound = Bound.of(norm, sums.PRODUCT_BITS)
-        moves = 1.0 if self.adjacency == "add-remove" else math.sqrt(2.0)
-        scale = self._spend(name, moves * bound.reach**2, share)
+        scale = self._spend(Query(name, share, products=True, reach=bound.reach))
         total = sums.products(
-            self._private, statistic, bound, unit=self.unit, by_class=by_class, device=device
+            self._private,
+            statistic,
+            bound,
+            unit=self.unit,
+            by_class=by_class,
+            embedded=self._embedded(after, device),
+            device=device,
         )
         above = noise.discrete_scale(noise.continuous_scale(scale) / math.sqrt(2)) if scale else 0.0
         d = total.shape[-1]
@@ -206,26 +221,33 @@ class Budget:
             insecure_seed=self._insecure_seed,
         )
 
-    def _spend(self, name: str, sensitivity: float, share: float) -> float:
-        """Enter an event in the ledger and return the scale of its noise, in whole steps."""
-        if not 0 < share <= 1:
-            raise OptionError(f"{name}: a share of the budget is in (0, 1], not {share:g}")
-        left = self.left
-        if share > left + _ROUNDING or left == 0.0:
-            raise BudgetError(
-                f"{name}: {share:.3g} of the privacy budget asked for, {left:.3g} left; ask "
-                "for a smaller share or start anew with other data"
+    def _spend(self, query: Query) -> float:
+        """Enter a query in the ledger and return the scale of its noise, in grid steps."""
+        if not 0 < query.share <= 1:
+            raise OptionError(
+                f"{query.name}: a share of the budget is in (0, 1], not {query.share:g}"
             )
+        left = self.left
+        if query.share > left + _ROUNDING or left == 0.0:
+            raise BudgetError(
+                f"{query.name}: {query.share:.3g} of the privacy budget asked for, {left:.3g} "
+                "left; ask for a smaller share or start anew with other data"
+            )
+        affordable = replace(query, share=min(query.share, left))
         if self.epsilon is None:
-            self._spent.append(min(share, left))
+            self._spent.append(affordable.share)
             return 0.0
-        wanted = noise.discrete_scale(sensitivity / (math.sqrt(min(share, left)) * self._mu))
-        # Up by more than all roundings here, so that the ledger never adds up to more than mu^2.
-        scale = max(wanted * (1 + 1e-12), noise.SMALLEST)
-        event = Event(name, "discrete Gaussian", sensitivity, scale)
+        event = affordable.event(self._mu, self.adjacency)
         self._events.append(event)
         self._spent.append((1 / multiplier(event) / self._mu) ** 2)
-        return scale
+        return event.noise_scale
+
+    def _embedded(self, after: Embedding | None, device: str) -> Tensor | None:
+        if after is None:
+            return None
+        if self._kept is None or self._kept[0] is not after:
+            self._kept = after, embed(self._private, after, device=device)
+        return self._kept[1]
 
     def _noised(
         self, total: Int64[Tensor, "..."], scale: float, part: str = ""

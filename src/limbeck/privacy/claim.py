@@ -9,6 +9,7 @@ from pydantic import Field
 from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy.budget import Budget
 from limbeck.privacy.gaussian import mu_of
+from limbeck.privacy.queries import Query
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
 from limbeck.privacy.words import in_words
 from limbeck.recipe import options
@@ -34,12 +35,21 @@ class Claim:
     """Whether all events are Gaussian sums over all records, so that mu-GDP can be claimed."""
 
     @property
+    def queries(self) -> tuple[Query, ...]:
+        """All sums that will be asked for, where that is known before anything runs."""
+        return ()
+
+    @property
     def guarantee(self) -> Guarantee | None:
-        """What is claimed before anything runs; the ledger is empty until then."""
+        """What is claimed before anything runs, with the events that ``queries`` declares."""
         if self.epsilon is None:
             return None
-        mu = mu_of(self.epsilon, self.delta) if self.gaussian else None
-        return Guarantee(self.epsilon, self.delta, self.adjacency, self.unit or "record", mu=mu)
+        unit = self.unit or "record"
+        if not self.gaussian:
+            return Guarantee(self.epsilon, self.delta, self.adjacency, unit)
+        mu = mu_of(self.epsilon, self.delta)
+        events = tuple(query.event(mu, self.adjacency) for query in self.queries)
+        return Guarantee(self.epsilon, self.delta, self.adjacency, unit, events, mu)
 
     def unit_of(self, private: LabeledDataset) -> Unit:
         """What is protected of these data. Whether there are groups is public."""

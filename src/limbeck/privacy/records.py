@@ -26,9 +26,14 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.hashing import content_hash
 
 BATCH = 64
+BITS = 20
+"""Steps to the norm, as a power of 2, of vectors that are summed."""
 
 Statistic = Callable[[Tensor, Tensor], Tensor]
 """Inputs (batch, ...) and labels (batch,) to rows (batch, d), each of its own record alone."""
+
+Embedding = Callable[[Tensor], Tensor]
+"""Inputs (batch, ...) to features (batch, d), each of its own record alone."""
 
 _DOWN = 1 - 2.0**-40
 """Norms are right to one part in 2^40 at least; what must not exceed them is cut by that much."""
@@ -45,7 +50,7 @@ class Bound:
     step: float
 
     @classmethod
-    def of(cls, norm: float, bits: int = 20) -> "Bound":
+    def of(cls, norm: float, bits: int = BITS) -> "Bound":
         """The bound with 2^bits steps to the norm."""
         return cls(norm, norm / 2**bits)
 
@@ -70,18 +75,36 @@ def rows(
     bound: Bound,
     shares: Float[Tensor, " n"] | None = None,
     *,
+    embedded: Float[Tensor, "n p"] | None = None,
     device: str = "cpu",
 ) -> Iterator[tuple[Int64[Tensor, " m"], Int64[Tensor, "m d"]]]:
     """Indices of the records of each batch with their bounded statistics, in grid steps.
 
     shares: numbers in [0, 1], one a record, that its statistic is multiplied by.
+    embedded: what the statistic is given in place of the inputs (see ``embed``).
     """
     for at in batches(private.inputs):
-        found, there = _rows(private, statistic, bound, at, device), at >= 0
+        found, there = _rows(private, statistic, bound, at, device, embedded), at >= 0
         chosen, found = at[there], found[there]
         if shares is not None:
             found = (found.double() * (shares[chosen, None] * _DOWN)).trunc().long()
         yield chosen, found
+
+
+@torch.no_grad()
+def embed(
+    private: LabeledDataset, embedding: Embedding, *, device: str = "cpu"
+) -> Float[Tensor, "n d"]:
+    """The embedding of every record, at its own place of a batch: to be computed once."""
+    found: Tensor | None = None
+    for at in batches(private.inputs):
+        there = at >= 0
+        block = embedding(_chosen(private.inputs, at).to(device)).cpu()
+        if found is None:
+            found = block.new_empty(len(private.inputs), block.shape[1])
+        found[at[there]] = block[there]
+    assert found is not None, "a dataset has at least one record"
+    return found
 
 
 def batches(inputs: Float[Tensor, "n ..."]) -> Iterator[Int64[Tensor, " batch"]]:
@@ -120,11 +143,15 @@ def _rows(
     bound: Bound,
     at: Int64[Tensor, " batch"],
     device: str,
+    embedded: Float[Tensor, "n p"] | None = None,
 ) -> Int64[Tensor, "batch d"]:
-    there = at >= 0
-    chosen = at.clamp(min=0)
-    inputs, labels = private.inputs[chosen], private.labels[chosen]
-    # Not by multiplying with 0, which leaves NaN and infinity of whoever stands in for nobody.
-    inputs = torch.where(there.view(-1, *[1] * len(private.shape)), inputs, 0.0)
-    labels = torch.where(there, labels, 0)
+    inputs = _chosen(private.inputs if embedded is None else embedded, at)
+    labels = _chosen(private.labels, at)
     return bound.cut(statistic(inputs.to(device), labels.to(device)).cpu())
+
+
+def _chosen(values: Tensor, at: Int64[Tensor, " batch"]) -> Tensor:
+    """The values at these indices, and 0 for an empty place."""
+    there = (at >= 0).view(-1, *[1] * (values.dim() - 1))
+    # Not by multiplying with 0, which leaves NaN and infinity of whoever stands in for nobody.
+    return torch.where(there, values[at.clamp(min=0)], torch.zeros((), dtype=values.dtype))

@@ -30,12 +30,17 @@ def vectors(
     *,
     unit: Unit | None = None,
     by_class: bool = False,
+    embedded: Float[Tensor, "n p"] | None = None,
     device: str = "cpu",
 ) -> Int64[Tensor, "*classes d"]:
-    """The sum of the units' statistics: (d,), or (classes, d) with each record in its class."""
+    """The sum of the units' statistics: (d,), or (classes, d) with each record in its class.
+
+    embedded: what the statistic is given in place of the inputs (see ``records.embed``).
+    """
     classes = len(private.classes) if by_class else 1
     total: Tensor | None = None
-    for at, found in rows(private, statistic, bound, shares(private, unit), device=device):
+    each = rows(private, statistic, bound, shares(private, unit), embedded=embedded, device=device)
+    for at, found in each:
         if total is None:
             total = found.new_zeros(classes, found.shape[1])
         if by_class:
@@ -53,6 +58,7 @@ def products(
     *,
     unit: Unit | None = None,
     by_class: bool = False,
+    embedded: Float[Tensor, "n p"] | None = None,
     device: str = "cpu",
 ) -> Int64[Tensor, "*classes d d"]:
     """The sum over records of z z', with z the bounded statistic: symmetric, one a class if asked.
@@ -64,7 +70,8 @@ def products(
     weights = None if weights is None else weights.sqrt()
     total: Tensor | None = None
     block: list[tuple[Tensor, Tensor]] = []
-    for at, found in rows(private, statistic, bound, weights, device=device):
+    each = rows(private, statistic, bound, weights, embedded=embedded, device=device)
+    for at, found in each:
         block.append((private.labels[at], found))
         if sum(len(labels) for labels, _ in block) >= _BLOCK:
             total = _added(total, block, len(private.classes) if by_class else 1, device)

@@ -29,6 +29,7 @@ CARD = "model.json"
 KINDS: Mapping[str, str] = {
     "network": "limbeck.train.standard:StandardClassifier",
     "kernel-ridge": "limbeck.train.kernel_ridge:KernelRidgeClassifier",
+    "private-ridge": "limbeck.train.private_ridge:PrivateRidgeClassifier",
 }
 """Classifiers that can be read back: the name in ``architecture()`` and the class."""
 
