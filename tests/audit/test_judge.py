@@ -12,6 +12,7 @@ from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.gate import gate
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.inference.judge import exactly_balanced, judge
+from limbeck.audit.inference.roc import Trials, carried_over
 from limbeck.audit.inference.shadows import Shadows
 from limbeck.audit.inference.verdict import attack_title, verdict
 from limbeck.errors import OptionError
@@ -400,3 +401,35 @@ def test_all_classifiers_together_see_what_each_sees_a_little_of():
     # Four independent looks at 0.7 each (two views) are one at 1.4: Phi(1.4 / sqrt 2) = 0.84,
     # less what the estimated means and variances cost.
     assert together > max(alone) + 0.03 and together > 0.76
+
+
+def test_a_threshold_that_does_not_carry_over_is_a_warning():
+    g = np.random.default_rng(8)
+    scores, inside = g.standard_normal((20, 400)), g.random((20, 400)) < 0.5
+    halves = np.arange(20) % 2 == 1
+    steady, expected = carried_over(Trials(scores, inside), halves, 0.01)
+    assert 0.005 < steady < 0.02
+    assert expected == pytest.approx(0.01 * 2000, rel=0.05)
+    shifted, _ = carried_over(Trials(scores + 2.0 * halves[:, None], inside), halves, 0.01)
+    # P(N(2, 1) > 2.33) = 0.37
+    assert shifted == pytest.approx(0.37, abs=0.05)
+
+
+def test_an_audit_whose_halves_differ_says_so(quiet):
+    assert "unstable-threshold" not in names(quiet)
+    seen = shadows(0.0, canaries=300)
+    assert "unstable-threshold" not in names(judged(seen))
+    late = np.arange(20) % 2 == 1
+    noise = np.random.default_rng(0).standard_normal(seen.signals.shape)
+    wild = seen.signals + 5 * noise * late[:, None, None, None]
+    found = judged(replace(seen, signals=wild.astype(np.float32)))
+    assert "unstable-threshold" in names(found)
+    assert verdict((found,)).outcome != "none-found"
+
+
+def test_a_claim_that_the_runs_cannot_test_is_told():
+    claim = Guarantee(1.0, 1e-5, adjacency="replace-one", mu=0.3)
+    subject = judged(shadows(0.0), guarantee=claim)
+    assert "guarantee-not-tested" in names(subject, "information")
+    tested = judged(shadows(0.0), guarantee=Guarantee(1.0, 1e-5, mu=0.3))
+    assert "guarantee-not-tested" not in names(tested, "information")

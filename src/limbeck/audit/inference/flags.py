@@ -14,6 +14,7 @@ CONTROL_NOT_FOUND = "control-not-found"
 CONTRADICTED = "guarantee-contradicted"
 
 _RESOLVED_FPR = 0.01
+_STEADY = (_RESOLVED_FPR / 3, _RESOLVED_FPR * 3)
 _LEARNT = 0.5
 _UTILITY_GAP = 0.03
 """A release whose accuracy is further than this from its shadow runs' was made otherwise."""
@@ -24,6 +25,8 @@ class Circumstances:
     """What the flags look at.
 
     negatives: judged non-member trials of the attacked group.
+    carried_over: FPR in half B of the strongest attack's threshold, set at 1% on half A; None where
+        too few false positives are expected to tell.
     learnt: share of the canaries that runs which held them classify as labelled; None without any.
     claim: the claimed guarantee as the runs have it; None where it was not held against them.
     target_utility: test accuracy of the release itself; None if not known.
@@ -32,6 +35,7 @@ class Circumstances:
     runs: int
     balanced: bool
     negatives: int
+    carried_over: float | None
     learnt: float | None
     null_test: evidence.Check
     positive_control: evidence.Check
@@ -73,6 +77,15 @@ def raise_flags(seen: Circumstances) -> tuple[evidence.Flag, ...]:
                 f"A false-positive rate of 1% rests on {expected:.1f} expected false positives of "
                 f"{seen.negatives:,}, fewer than {EXPECTED_FALSE_POSITIVES}: plan more runs or "
                 "canaries.",
+            )
+        )
+    if seen.carried_over is not None and not _STEADY[0] <= seen.carried_over <= _STEADY[1]:
+        warnings.append(
+            (
+                "unstable-threshold",
+                f"The threshold that one half of the runs sets at {_RESOLVED_FPR:.0%} false alarms "
+                f"gives {seen.carried_over:.1%} in the other: runs differ too much for it to mean "
+                "the same in all of them.",
             )
         )
     if seen.target_utility is not None:

@@ -102,6 +102,7 @@ def judge(
         runs=runs,
         balanced=balanced,
         negatives=inside.size - members,
+        carried_over=_carried_over(candidates, found, group, shadows.halves, clusters),
         learnt=_learnt(shadows) if group == "canary" else None,
         null_test=null,
         positive_control=control,
@@ -165,6 +166,23 @@ def _judge_attack(
         curve=roc.curve(trials),
         p_value=p_value,
     )
+
+
+def _carried_over(
+    candidates: Sequence[tuple[MembershipAttack, Observed]],
+    found: Sequence[evidence.Attack],
+    group: Group,
+    halves: Bool[np.ndarray, " runs"],
+    clusters: Clusters,
+) -> float | None:
+    """See ``roc.carried_over``; of the attack with the largest AUC."""
+    areas = [attack.auc.value for attack in found if attack.group == group]
+    attack, seen = candidates[int(np.argmax(areas))]
+    trials = roc.Trials(attack.score(seen), seen.membership, clusters)
+    carried = roc.carried_over(trials, halves, 0.01)
+    if carried is None or carried[1] < roc.EXPECTED_FALSE_POSITIVES:
+        return None
+    return carried[0]
 
 
 def _precision(attacks: Sequence[evidence.Attack]) -> tuple[evidence.Precision, ...]:

@@ -181,6 +181,23 @@ def _with_wider(
     yield from zip(fprs, found[: len(fprs)], found[len(fprs) :], strict=True)
 
 
+def carried_over(
+    trials: Trials, halves: Bool[np.ndarray, " runs"], fpr: float
+) -> tuple[float, float] | None:
+    """The FPR in half B of the threshold that half A sets at ``fpr``, and the expected count.
+
+    A threshold that holds in the runs that set it and not in others is of no use to an attacker
+    and makes a realised FPR a matter of luck. None where a half has no non-member.
+    """
+    out = ~trials.membership
+    known, judged = (trials.scores[side][out[side]] for side in (~halves, halves))
+    if not len(known) or not len(judged):
+        return None
+    rank = max(int(fpr * (len(known) + 1)), 1)
+    threshold = np.sort(known)[::-1][rank - 1]
+    return float((judged > threshold).mean()), fpr * min(len(known), len(judged))
+
+
 def balanced_accuracy(trials: Trials) -> Estimate:
     """(TPR + TNR) / 2 at the threshold that is best on the runs of the other folds."""
     hits = trials.scores > _best_thresholds(trials)[:, None]
