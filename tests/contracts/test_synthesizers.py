@@ -158,3 +158,25 @@ def test_every_condenser_can_pack_several_images_into_a_slot(name, tiny_images):
     table = LabeledDataset(torch.rand(24, 5), torch.arange(24) % 2, ("a", "b"), name="table")
     with pytest.raises(LimbeckError, match="formation 2 needs images"):
         recipe.build(name, {"formation": 2, "ipc": 1}, "synthesizer").resolve(table)
+
+
+@pytest.mark.parametrize("name", ["dm", "dm-ridge", "ncfm", "kip", "rfad"])
+def test_gradients_reach_the_images_and_nothing_else(name, tiny_images, monkeypatch):
+    """Where embedders and kernels are fixed: what is differentiated for has the slots' shape."""
+    wanted: list[torch.Tensor] = []
+    differentiate = torch.autograd.grad
+
+    def watched(outputs, inputs, *others, **named):
+        wanted.extend([inputs] if isinstance(inputs, torch.Tensor) else inputs)
+        return differentiate(outputs, inputs, *others, **named)
+
+    def refused(*_others, **_named):
+        raise AssertionError("backward() fills in every leaf that it meets")
+
+    monkeypatch.setattr(torch.autograd, "grad", watched)
+    monkeypatch.setattr(torch.Tensor, "backward", refused)
+    options = {**QUICK[name], **({"learn_labels": False} if name == "kip" else {})}
+    method = recipe.build(name, options, "synthesizer").resolve(tiny_images)
+    made = synthesize(method, tiny_images, 0)
+    assert wanted
+    assert {tensor.numel() for tensor in wanted} == {made.inputs.numel()}
