@@ -107,6 +107,8 @@ def test_few_clusters_widen_by_student():
     assert fewest_freedom(16, 500) == fewest_freedom(500, 16) == 15
     assert student_discount(fewest_freedom(16, 500)) == pytest.approx(expected)
     assert student_p_value(0.0, np.zeros((4, 4)), Clusters.separate(4)) == 1.0
+    # All of four coins guessed right, of which leave-one-out counts two: no proof of anything.
+    assert student_p_value(0.5, np.zeros((4, 1)), Clusters.separate(1)) == 0.25
     influence = np.diag([1.0, -1.0, 1.0, -1.0])
     expected = stats.t.sf(1 / math.sqrt(two_way_variance(influence)), 3)
     assert student_p_value(1.0, influence, Clusters.separate(4)) == pytest.approx(expected)

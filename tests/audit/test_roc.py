@@ -6,6 +6,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from limbeck.audit.inference import roc
+from limbeck.audit.inference.intervals import Clusters
 from limbeck.errors import OptionError
 
 
@@ -117,6 +118,31 @@ def test_p_values_hold_their_level_without_a_leak():
     # More than 14 of 120 at 5% has probability 0.001.
     assert (below <= 14).all()
     assert below[0] >= 1
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_p_values_hold_their_level_where_alike_records_share_a_coin():
+    g = np.random.default_rng(17)
+    units = np.repeat(np.arange(40), 10)
+    below = np.zeros(4)
+    for _ in range(120):
+        member = (g.random((16, 40)) < 0.5)[:, units]
+        scores = g.standard_normal((16, 40))[:, units] + 0.2 * g.standard_normal((16, 400))
+        trials = roc.Trials(scores, member, Clusters(units))
+        values = [roc.auc(trials)[1], *(p.p_value for p in roc.operating(trials))]
+        below += np.array(values) < 0.05
+    # More than 14 of 120 at 5% has probability 0.001.
+    assert (below <= 14).all()
+
+
+def test_hits_that_share_a_coin_weigh_as_one():
+    member = np.random.default_rng(18).random((16, 40)) < 0.5
+    scores = member + np.random.default_rng(19).standard_normal(member.shape)
+    alone = roc.operating(roc.Trials(scores, member), (0.1,))[0].p_value
+    copied = (np.repeat(values, 5, axis=1) for values in (scores, member))
+    together = roc.Trials(*copied, Clusters(np.repeat(np.arange(40), 5)))
+    assert roc.operating(together, (0.1,))[0].p_value == pytest.approx(alone, rel=0.5)
+    assert alone < 1e-6
 
 
 def test_constant_scores_are_chance():

@@ -155,4 +155,8 @@ def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
         return FAILS, f"{asked} does not hold: the accountant says {claimed:g}."
     if subject.claim is not None and subject.claim.refuted:
         return FAILS, f"{asked} does not hold: {subject.claim.sentence}"
-    return HOLDS, f"{asked} holds: the accountant says {claimed:g}, and the runs do not refute it."
+    if subject.claim is None or subject.claim.epsilon is None:
+        told = "the runs were not held against it"
+    else:
+        told = "the runs do not refute it"
+    return HOLDS, f"{asked} holds: the accountant says {claimed:g}, and {told}."

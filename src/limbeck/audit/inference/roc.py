@@ -130,7 +130,6 @@ def operating(
     for nominal, threshold, wider in _with_wider(trials, fprs):
         hits = trials.scores > threshold[:, None]
         false = int(np.count_nonzero(hits & ~trials.membership))
-        true = int(np.count_nonzero(hits & trials.membership))
         points.append(
             evidence.Operating(
                 nominal_fpr=nominal,
@@ -141,22 +140,29 @@ def operating(
                 false_positives=false,
                 negatives=trials.negatives,
                 resolvable=nominal * trials.negatives >= EXPECTED_FALSE_POSITIVES,
-                p_value=_coincidence(true, false, trials.members / trials.membership.size),
+                p_value=_coincidence(hits, trials),
             )
         )
     return tuple(points)
 
 
-def _coincidence(true: int, false: int, share: float) -> float:
+def _coincidence(hits: Bool[np.ndarray, "runs records"], trials: Trials) -> float:
     """P-value of so many members among the scores above their thresholds, were coins unrelated.
 
     Each such score is then a member's with the members' share. Leave-one-out uses every pair of
     runs twice, once each way round, which at most doubles the variance of a sum over trials: the
-    binomial test counts half of them.
+    binomial test counts half of them. Hits of one unit in one run stand or fall with one coin, and
+    count as Kish's effective sample size [1965, Survey Sampling, 8.2]: the square of their number
+    over the sum of the units' squares.
     """
+    true = int(np.count_nonzero(hits & trials.membership))
     if true == 0:
         return 1.0
-    return float(special.betainc(true / 2, false / 2 + 1, share))
+    by_unit = trials.clusters.sum(hits.astype(float))
+    every = float(by_unit.sum())
+    worth = every / float((by_unit**2).sum()) / 2
+    share = trials.members / trials.membership.size
+    return float(special.betainc(true * worth, (every - true) * worth + 1, share))
 
 
 def curve(trials: Trials, fprs: tuple[float, ...] = GRID) -> evidence.Curve:

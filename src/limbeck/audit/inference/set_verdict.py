@@ -6,7 +6,10 @@ from limbeck.audit import titles
 from limbeck.audit.set_evidence import Copies, Nearness, SetAttack, SetVerdict, Split
 
 FAMILYWISE = 0.01
-"""Chance that a set which tells nothing of its members is said to bear signs of them."""
+"""Chance that the attacks on a set which tells nothing of its members are called signs of them.
+
+Copies are counted and not tested: where records hardly vary, one may be there by chance.
+"""
 
 HINT = 0.05
 SEEN = 0.9
@@ -42,8 +45,7 @@ def set_verdict(
     if copies.of_members and not copies.of_control:
         outcome = "signs"
         headline = (
-            f"{name} holds copies of {_count(copies.of_members, 'private record')}: whoever knows "
-            "such a record recognises it."
+            f"{name} holds copies of private records: whoever knows such a record recognises it."
         )
     elif not split.random:
         headline = (
