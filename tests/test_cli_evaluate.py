@@ -110,7 +110,10 @@ def test_soft_labels_are_a_row_of_their_own(run: Run, releases: dict[str, Path])
         (["--test", "digits", "--private", "digits"], "not both"),
         (["--test", "digits", "--compare"], "--compare needs --private"),
         (["--test", "digits", "--network", "resnet50"], "no network is called 'resnet50'"),
-        (["--test", "digits", "--trainer", "mlp", "--network", "mlp"], "there are: kernel-ridge"),
+        (
+            ["--test", "digits", "--trainer", "mlp", "--network", "mlp"],
+            "there are: dp-sgd, kernel-ridge",
+        ),
         (["--test", "digits", "--trainer", "kernel-ridge", "--network", "mlp"], "no such option"),
         (["--test", "digits", "--trainer", "kernel-ridge", "--recipe", "search"], "no such option"),
         (["--test", "digits", "--recipe", "search", "--set", "recipe=full"], "one of them"),
