@@ -79,7 +79,7 @@ def test_public_features_are_uncorrelated_and_damped_on_public_records(shape):
     correlation = covariance / (spread[:, None] * spread).sqrt()
     # Learnt from some hundred public records, so not quite: raw features correlate far more.
     off = (correlation - torch.eye(30)).abs()
-    assert off.max() < 0.6 and off.mean() < 0.1
+    assert off.max() < 0.3
     assert spread[0] > spread[-1] > 0.001 * spread[0]
 
 

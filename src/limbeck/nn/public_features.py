@@ -16,7 +16,7 @@ from limbeck import coins
 from limbeck.data.procedural import shapes
 from limbeck.nn.scattering import Scattering
 
-PUBLIC_IMAGES = (250, 4, 2000)
+PUBLIC_IMAGES = (500, 4, 2000)
 """Procedural images: at least so many, so many a feature, at most so many."""
 WHITENING = -0.35
 """Power of a direction's variance that it is scaled by; -0.5 would whiten it."""
