@@ -12,16 +12,15 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
+from limbeck.cli.guarantee import GuaranteeOptions
 from limbeck.cli.options import (
     Common,
     DataOptions,
     method_options,
     require_folder,
-    require_private_form,
     shell,
 )
 from limbeck.errors import OptionError
-from limbeck.types import Adjacency
 
 if TYPE_CHECKING:
     import limbeck.data.dataset
@@ -50,21 +49,11 @@ def condense(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any other option of the method."),
     ] = None,
-    epsilon: Annotated[
-        float | None, typer.Option(min=0.0, help="Ask for a formal guarantee of this epsilon.")
-    ] = None,
-    delta: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Its delta (1e-5).")] = None,
-    adjacency: Annotated[
-        Adjacency | None, typer.Option(help="Neighbours: add-remove one unit, or replace-one.")
-    ] = None,
-    public_records: Annotated[
-        int | None,
-        typer.Option(min=1, help="A public bound on the number of records, to judge delta by."),
-    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Redraw preview.png in the output folder as it goes.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
+    guarantee: GuaranteeOptions,
     data: DataOptions,
     common: Common,
 ) -> int:
@@ -80,18 +69,16 @@ def condense(
     Ctrl-C keeps the last state: it becomes the release, whose card says how far it had come.
     """
     require_folder(output, force)
-    if (epsilon, delta, adjacency) != (None, None, None):
-        require_private_form(method)
+    guarantee.require_form(method)
 
     from limbeck import recipe
     from limbeck.cli.progress import Bar
     from limbeck.cli.state import LastState
     from limbeck.data.release import PREVIEW
-    from limbeck.privacy.words import doubt_of_delta
     from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
-    given = {"ipc": ipc, "init": init, "epsilon": epsilon, "delta": delta, "adjacency": adjacency}
+    given = {"ipc": ipc, "init": init, **guarantee.asked()}
     synthesizer = recipe.build(
         method, method_options(method, "synthesizer", options or [], given), "synthesizer"
     )
@@ -128,10 +115,7 @@ def condense(
             replace(synthetic, card={**synthetic.card, **added}).save(output)
 
     claimed = resolved.guarantee
-    if claimed is not None and public_records is not None:
-        doubt = doubt_of_delta(claimed, public_records)
-        if doubt is not None:
-            console.note(f"warning: {doubt}")
+    guarantee.warn(claimed)
     holds_real = resolved.holds_real_records
     if common.as_json:
         console.document(

@@ -119,19 +119,7 @@ class DataOptions:
         """The private and the test records of DATA."""
         from limbeck.data import load
 
-        return load(
-            source,
-            limit=self.limit,
-            test_share=self.test_share,
-            seed=self.split_seed,
-            size=self.size,
-            channels=self.channels,
-            label=self.label,
-            group=self.group,
-            value_range=self.range(),
-            mirror=self.mirror,
-            root=self.root,
-        )
+        return load(source, limit=self.limit, **self._reading())
 
     def read(
         self, source: str, part: Literal["test", "private"] = "test"
@@ -139,20 +127,21 @@ class DataOptions:
         """One part of DATA, or all of a file that is not split; --limit is for the private part."""
         from limbeck.data import read
 
-        return read(
-            source,
-            part=part,
-            limit=self.limit if part == "private" else None,
-            test_share=self.test_share,
-            seed=self.split_seed,
-            size=self.size,
-            channels=self.channels,
-            label=self.label,
-            group=self.group,
-            value_range=self.range(),
-            mirror=self.mirror,
-            root=self.root,
-        )
+        limit = self.limit if part == "private" else None
+        return read(source, part=part, limit=limit, **self._reading())
+
+    def _reading(self) -> dict[str, Any]:
+        return {
+            "test_share": self.test_share,
+            "seed": self.split_seed,
+            "size": self.size,
+            "channels": self.channels,
+            "label": self.label,
+            "group": self.group,
+            "value_range": self.range(),
+            "mirror": self.mirror,
+            "root": self.root,
+        }
 
     def range(self) -> tuple[float, float] | None:
         """The public range as numbers; OptionError when it is not two of them in order."""
@@ -246,16 +235,6 @@ def method_options(
             raise OptionError(f"--{option} and --set {option}: give one of them")
         values[option] = value
     return values
-
-
-def require_private_form(name: str, kind: registry.Kind = "synthesizer") -> None:
-    """OptionError when method ``name`` exists and cannot give a formal guarantee."""
-    known = registry.methods(kind)
-    if name not in known or known[name].guarantee != "none":
-        return  # loading it will refuse an unknown name
-    able = [m.name for m in known.values() if m.guarantee != "none"]
-    there = f"{kind}s that have: {', '.join(able)}" if able else f"no {kind} has one yet"
-    raise OptionError(f"--epsilon: {name} has no form with a formal guarantee; {there}")
 
 
 def require_folder(path: Path, force: bool) -> None:

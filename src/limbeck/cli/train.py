@@ -8,15 +8,14 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
+from limbeck.cli.guarantee import GuaranteeOptions
 from limbeck.cli.options import (
     Common,
     DataOptions,
     method_options,
     require_folder,
-    require_private_form,
     shell,
 )
-from limbeck.types import Adjacency
 
 
 def train(
@@ -32,18 +31,8 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any option of the trainer."),
     ] = None,
-    epsilon: Annotated[
-        float | None, typer.Option(min=0.0, help="Ask for a formal guarantee of this epsilon.")
-    ] = None,
-    delta: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Its delta (1e-5).")] = None,
-    adjacency: Annotated[
-        Adjacency | None, typer.Option(help="Neighbours: add-remove one unit, or replace-one.")
-    ] = None,
-    public_records: Annotated[
-        int | None,
-        typer.Option(min=1, help="A public bound on the number of records, to judge delta by."),
-    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
+    guarantee: GuaranteeOptions,
     data: DataOptions,
     common: Common,
 ) -> int:
@@ -57,19 +46,19 @@ def train(
     Only a private trainer protects the records that it is trained on.
     """
     require_folder(output, force)
-    if (epsilon, delta, adjacency) != (None, None, None):
-        require_private_form(trainer, "trainer")
+    guarantee.require_form(trainer, "trainer")
 
     from limbeck import recipe
     from limbeck.privacy.claim import stated
-    from limbeck.privacy.words import doubt_of_delta, in_words
+    from limbeck.privacy.words import in_words
     from limbeck.train.released import ReleasedClassifier
     from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
-    given = {"epsilon": epsilon, "delta": delta, "adjacency": adjacency}
     chosen = recipe.build(
-        trainer, method_options(trainer, "trainer", options or [], given), "trainer"
+        trainer,
+        method_options(trainer, "trainer", options or [], guarantee.asked()),
+        "trainer",
     )
     device = common.torch_device()
     private, _ = data.load(source)
@@ -88,10 +77,7 @@ def train(
         **stated(claimed),
     }
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
-    if claimed is not None and public_records is not None:
-        doubt = doubt_of_delta(claimed, public_records)
-        if doubt is not None:
-            console.note(f"warning: {doubt}")
+    guarantee.warn(claimed)
     if common.as_json:
         console.document(
             {

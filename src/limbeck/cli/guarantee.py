@@ -1,0 +1,54 @@
+"""Options of the commands that can ask for a formal guarantee."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from limbeck import registry
+from limbeck.cli import console
+from limbeck.errors import OptionError
+from limbeck.types import Adjacency, Guarantee
+
+
+@dataclass(frozen=True)
+class GuaranteeOptions:
+    """The guarantee asked for; none where nothing is said and the method gives none by itself."""
+
+    epsilon: Annotated[
+        float | None, typer.Option(min=0.0, help="Ask for a formal guarantee of this epsilon.")
+    ] = None
+    delta: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Its delta (1e-5).")] = None
+    adjacency: Annotated[
+        Adjacency | None, typer.Option(help="Neighbours: add-remove one unit, or replace-one.")
+    ] = None
+    public_records: Annotated[
+        int | None,
+        typer.Option(min=1, help="A public bound on the number of records, to judge delta by."),
+    ] = None
+
+    def asked(self) -> dict[str, Any]:
+        """The options as a method knows them; None where nothing was said."""
+        return {"epsilon": self.epsilon, "delta": self.delta, "adjacency": self.adjacency}
+
+    def require_form(self, name: str, kind: registry.Kind = "synthesizer") -> None:
+        """OptionError when a guarantee is asked of method ``name``, which cannot give one."""
+        known = registry.methods(kind)
+        given = [name for name, value in dataclasses.asdict(self).items() if value is not None]
+        if not given or name not in known or known[name].guarantee != "none":
+            return  # loading it will refuse an unknown name
+        able = [m.name for m in known.values() if m.guarantee != "none"]
+        there = f"{kind}s that have: {', '.join(able)}" if able else f"no {kind} has one yet"
+        flag = "--" + given[0].replace("_", "-")
+        raise OptionError(f"{flag}: {name} has no form with a formal guarantee; {there}")
+
+    def warn(self, claimed: Guarantee | None) -> None:
+        """Say what is wrong with the delta claimed, given the public bound on the records."""
+        from limbeck.privacy.words import doubt_of_delta
+
+        if claimed is None or self.public_records is None:
+            return
+        doubt = doubt_of_delta(claimed, self.public_records)
+        if doubt is not None:
+            console.note(f"warning: {doubt}")
