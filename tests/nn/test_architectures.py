@@ -40,6 +40,8 @@ def _resnet18(channels: int) -> int:
     [
         ("lenet", (1, 28, 28), 61_706, 84),  # the count that is quoted for LeNet-5
         ("lenet", (3, 32, 32), 61_706 + 2 * 25 * 6, 84),
+        # 28 x 25 + 28, 28 x 28 x 9 + 28, 700 x 128 + 128, 128 x 10 + 10
+        ("tanh-cnn", (1, 28, 28), 728 + 7_084 + 89_728 + 1_290, 128),
         ("alexnet", (3, 32, 32), 1_872_202, 3072),
         ("alexnet", (1, 28, 28), 1_872_202 - 2 * 25 * 128, 3072),
         ("vgg11", (3, 32, 32), 9_231_114, 512),
@@ -198,6 +200,18 @@ def test_learns_stripes(name: str, width: int, steps: int, rate: float) -> None:
     trainer = build("standard", {"network": name, "batch": 40, **options}, "trainer")
     classifier = trainer.fit(data.select(range(40)), seed=0)
     assert classifier.accuracy(data.select(range(40, 80))) > 0.9
+
+
+def test_tanh_cnn_is_its_formula_and_refuses_what_is_too_small() -> None:
+    network = make("tanh-cnn", (1, 12, 13), 3, width=2, seed=0)
+    x = torch.rand(4, 1, 12, 13, generator=torch.Generator().manual_seed(0))
+    first, second = network.convolutions
+    maps = F.conv2d(x, first.weight, first.bias).tanh()
+    maps = F.conv2d(F.max_pool2d(maps, 2), second.weight, second.bias).tanh()
+    dense = network.dense(F.max_pool2d(maps, 2).flatten(1)).tanh()
+    torch.testing.assert_close(network.embed(x), dense)
+    with pytest.raises(OptionError, match="at least 12 pixels"):
+        make("tanh-cnn", (1, 11, 28), 3, seed=0)
 
 
 @pytest.mark.parametrize("name", ["lenet", "alexnet", "vgg11-group", "resnet18-group"])

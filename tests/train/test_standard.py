@@ -57,6 +57,22 @@ def test_training_equals_sgd_written_out(digits: Digits, recipe: str) -> None:
         torch.testing.assert_close(trained[name], value.detach(), rtol=0, atol=1e-5)
 
 
+def test_the_adam_recipe_is_adam_at_a_constant_rate(digits: Digits) -> None:
+    # Its first step moves every weight by the rate in the gradient's direction, whatever its size.
+    data = digits[0].select(range(20))
+    before = make("linear", data.shape, 10, seed=5).head.weight.detach()
+    scores = data.inputs.flatten(1) @ before.T + make("linear", data.shape, 10, seed=5).head.bias
+    error = scores.softmax(1) - F.one_hot(data.labels, 10)
+    gradient = error.T.detach() @ data.inputs.flatten(1) / 20
+    options = {"recipe": "adam", "network": "linear"}
+    moved = build("standard", {**options, "steps": 1}).fit(data, seed=5).state()["head.weight"]
+    seen = gradient.abs() > 1e-4
+    expected = before - 0.001 * gradient.sign()
+    torch.testing.assert_close(moved[seen], expected[seen], rtol=0, atol=2e-6)
+    plan = _Plan.of(build("standard", options).resolve(data.shape), data)
+    assert (plan.steps, plan.rate(0), plan.rate(99)) == (100, 0.001, 0.001)
+
+
 def test_an_epoch_sees_every_record_once(digits: Digits) -> None:
     data = digits[0].select(range(50))
     seen: list[int] = []

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from limbeck import coins
 from limbeck.nn import augment
-from limbeck.nn.fit import MomentumSGD
+from limbeck.nn.fit import Adam, MomentumSGD
 from limbeck.nn.networks import Network, family, make
 from limbeck.recipe import options
 from limbeck.registry import register
@@ -23,20 +23,22 @@ from limbeck.train.base import Classifier, Trainer, TrainingSet, targets
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: ``steps`` of SGD, or ``epochs`` over the data where ``steps`` is None.
+    """How to train: ``steps`` of the optimiser, or ``epochs`` over the data where that is None.
 
     width: channels of a ConvNet; AlexNet, VGG-11 and ResNet-18 are narrowed by the same share of
     the literature's width, other networks never. schedule: "cosine" falls to zero, "halves" divides
     the learning rate by ten at half of the steps. augment: DSA, one transform a batch.
+    optimiser: SGD with momentum and weight decay, or Adam with neither.
     """
 
     width: int
     steps: int | None
     epochs: int | None
     learning_rate: float
-    schedule: Literal["cosine", "halves"]
+    schedule: Literal["cosine", "halves", "constant"]
     batch: int
     augment: bool
+    optimiser: Literal["sgd", "adam"] = "sgd"
 
 
 RECIPES = {
@@ -47,6 +49,8 @@ RECIPES = {
     "search": Recipe(32, 150, None, 0.06, "cosine", 100, True),
     # Thousands of real records: 26 epochs of 5,000 or two of 60,000 (Fashion-MNIST: 90% then).
     "full": Recipe(32, 1000, None, 0.05, "cosine", 128, False),
+    # What Gujarathi & Gandhi 2022 train on MNIST and on what is condensed of it.
+    "adam": Recipe(32, None, 100, 0.001, "constant", 128, False, "adam"),
 }
 MOMENTUM = 0.9
 WEIGHT_DECAY = 5e-4
@@ -101,8 +105,10 @@ class Standard(Trainer):
     """SGD with momentum 0.9 and weight decay 5e-4 on the cross-entropy of hard or soft labels.
 
     network: "convnet3" (or another depth), "lenet", "alexnet", "vgg11", "resnet18" (instance norm;
-        "vgg11-group", "resnet18-group": group norm), "mlp" for records of any shape, or "linear".
-    recipe: "search", "confirm", "reference" for small synthetic sets; "full" for real data.
+        "vgg11-group", "resnet18-group": group norm), "tanh-cnn", "mlp" for records of any shape, or
+        "linear".
+    recipe: "search", "confirm", "reference" for small synthetic sets; "full" for real data; "adam"
+        for either: Adam at a constant rate, without weight decay.
     width, steps, epochs, learning_rate, batch, augment: override the recipe's own values.
         ``steps`` wins over ``epochs``. Width is that of the first layer; an "mlp" has 256 units
         and a "lenet" 6 channels under every recipe unless ``width`` is given.
@@ -114,7 +120,7 @@ class Standard(Trainer):
     """
 
     network: str = "convnet3"
-    recipe: Literal["search", "confirm", "reference", "full"] = "search"
+    recipe: Literal["search", "confirm", "reference", "full", "adam"] = "search"
     width: Annotated[int, Field(ge=1)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None
@@ -239,9 +245,11 @@ class _Plan:
 
     def rate(self, step: int) -> float:
         assert self.trainer.learning_rate is not None
-        if RECIPES[self.trainer.recipe].schedule == "cosine":
+        schedule = RECIPES[self.trainer.recipe].schedule
+        if schedule == "cosine":
             return self.trainer.learning_rate * (1 + cos(pi * step / self.steps)) / 2
-        return self.trainer.learning_rate * (1.0 if 2 * step < self.steps else 0.1)
+        late = schedule == "halves" and 2 * step >= self.steps
+        return self.trainer.learning_rate * (0.1 if late else 1.0)
 
     def batches(self, data: TrainingSet, seed: int, device: str) -> Iterator[Batch]:
         """Augmented inputs and target probabilities of each step, drawn from ``seed``."""
@@ -277,7 +285,11 @@ def _descend(
     feeds: Sequence[Iterator[Batch]],
     device: str,
 ) -> None:
-    optimiser = MomentumSGD(parameters, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    optimiser: Adam | MomentumSGD
+    if RECIPES[plan.trainer.recipe].optimiser == "adam":
+        optimiser = Adam(parameters)
+    else:
+        optimiser = MomentumSGD(parameters, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     half = plan.trainer.precision == "bfloat16"
     for step in range(plan.steps):
         batches = [next(feed) for feed in feeds]

@@ -7,6 +7,7 @@ from limbeck.nn.networks.convnet import ConvNet
 from limbeck.nn.networks.lenet import LeNet
 from limbeck.nn.networks.mlp import MLP, Linear
 from limbeck.nn.networks.resnet import ResNet18
+from limbeck.nn.networks.tanh_cnn import TanhCNN
 from limbeck.nn.networks.vgg import VGG11
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Linear",
     "Network",
     "ResNet18",
+    "TanhCNN",
     "choose",
     "deepest",
     "family",

@@ -6,7 +6,7 @@ from functools import partial
 
 from limbeck import coins
 from limbeck.errors import OptionError
-from limbeck.nn.networks import alexnet, lenet, resnet, vgg
+from limbeck.nn.networks import alexnet, lenet, resnet, tanh_cnn, vgg
 from limbeck.nn.networks.base import Network, initialise, require_images
 from limbeck.nn.networks.convnet import ConvNet
 from limbeck.nn.networks.mlp import MLP, Linear
@@ -49,6 +49,7 @@ _FAMILIES = {
     "mlp": Family(MLP, 256, narrows=False, at_least=None),
     "linear": Family(Linear, 0, narrows=False, at_least=None),
     "lenet": Family(lenet.LeNet, lenet.WIDTH, narrows=False, variance=_HE),
+    "tanh-cnn": Family(tanh_cnn.TanhCNN, tanh_cnn.WIDTH, narrows=False, at_least=tanh_cnn.LEAST),
     "alexnet": Family(alexnet.AlexNet, alexnet.WIDTH, variance=_HE),
     "vgg11": Family(vgg.VGG11, vgg.WIDTH, maps=15),
     "vgg11-group": Family(partial(vgg.VGG11, norm="group"), vgg.WIDTH, maps=15),
@@ -74,9 +75,10 @@ def make(
 
     name: "convnetD" with depth D from 1 to 5 (images at least 2**D pixels wide); "lenet",
         "alexnet", "vgg11", "resnet18" (at least 8 pixels; instance norm, where there is a norm),
-        "vgg11-group", "resnet18-group" (group norm); "mlp" and "linear" for records of any shape.
+        "vgg11-group", "resnet18-group" (group norm); "tanh-cnn" (at least 12 pixels); "mlp" and
+        "linear" for records of any shape.
     width: channels of the first convolution, to which those of the others are in proportion
-        (the literature's: ConvNet and AlexNet 128, VGG-11 and ResNet-18 64, LeNet 6), or units of
+        (the literature's: ConvNet and AlexNet 128, VGG-11 and ResNet-18 64, TanhCNN 28, LeNet 6), or units of
         each hidden layer of an MLP (256).
     Raises OptionError for an unknown name or a shape the network cannot serve.
     """
