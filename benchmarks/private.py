@@ -4,10 +4,11 @@ Run it with ``python benchmarks/private.py --store DIR --machine "words"``; it p
 
 Every line is a cell of a store, computed once and kept, so that a run can be stopped and continued.
 A row is one epsilon (1, 10, or none: the same computation without noise) and what is made: the
-classifier, or images: 10 or 50 a class, condensed from drawn ones, or ``MANY`` a class as drawn.
-Every noise seed is a run with noise of its own from the system's entropy; a set is judged by fresh
-ConvNet-3 networks: under the recipe "confirm" (width 64, 300 steps, augmented) for condensed sets,
-under "full" (width 32, 1,000 steps) for drawn ones, on their teacher's labels.
+classifier, or images: ``MANY`` a class as drawn, or 10 or 50 a class, condensed from those.
+Every noise seed is a run with noise of its own from the system's entropy; its three sets of images
+are post-processing of one release, as they are what the method makes of one seed. A set is judged
+by fresh ConvNet-3 networks: under the recipe "confirm" (width 64, 300 steps, augmented) for
+condensed sets, under "full" (width 32, 1,000 steps) for drawn ones, on their teacher's labels.
 
 With ``--validation`` a sixth of the training records plays the test set, and nothing else is read.
 """
@@ -15,13 +16,14 @@ With ``--validation`` a sixth of the training records plays the test set, and no
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from limbeck import Estimate, LabeledDataset, SyntheticDataset, load
 from limbeck.data.splits import stratified_split
 from limbeck.files import write_json
+from limbeck.synthesize.generate.condense_drawn import condense_drawn
 from limbeck.synthesize.generate.private_copula import PrivateCopula
 from limbeck.train.private_ridge import PrivateRidge
 from limbeck.train.standard import Standard
@@ -68,14 +70,7 @@ def perform(
             seconds = time.process_time() - started
             write_json(made_file, {"seconds": seconds, "accuracy": classifier.accuracy(test)})
         return
-    folder = store / cell.name
-    if not made_file.exists():
-        method = PrivateCopula(epsilon=cell.epsilon, ipc=cell.ipc, steps=0 if _drawn(cell) else 200)
-        started = time.process_time()
-        made = method.synthesize(private, seed=cell.seed)
-        seconds = time.process_time() - started
-        made.save(folder)
-        write_json(made_file, {"seconds": seconds, "guarantee": made.card["guarantee"]})
+    folder = images(cell, store, private)
     for network in range(networks):
         judged_file = store / f"{cell.name}-network{network}.json"
         if judged_file.exists():
@@ -85,6 +80,29 @@ def perform(
         classifier = trainer.fit(SyntheticDataset.load(folder), seed=1000 * cell.seed + network)
         accuracy = classifier.accuracy(test)
         write_json(judged_file, {"seconds": time.process_time() - started, "accuracy": accuracy})
+
+
+def images(cell: Cell, store: Path, private: LabeledDataset) -> Path:
+    """The folder of the cell's set, made where the store does not hold it."""
+    assert cell.ipc is not None
+    made_file, folder = store / f"{cell.name}.json", store / cell.name
+    if made_file.exists():
+        return folder
+    if _drawn(cell):
+        method = PrivateCopula(epsilon=cell.epsilon, ipc=cell.ipc, steps=0)
+        started = time.process_time()
+        made = method.synthesize(private, seed=cell.seed)
+        known = {"seconds": 0.0, "guarantee": made.card["guarantee"]}
+    else:
+        many = replace(cell, ipc=MANY)
+        drawn = SyntheticDataset.load(images(many, store, private))
+        known = json.loads((store / f"{many.name}.json").read_text(encoding="utf-8"))
+        started = time.process_time()
+        made = condense_drawn(drawn, cell.ipc, PrivateCopula().steps, seed=cell.seed)
+    seconds = known["seconds"] + time.process_time() - started
+    made.save(folder)
+    write_json(made_file, {"seconds": seconds, "guarantee": known["guarantee"]})
+    return folder
 
 
 def _drawn(cell: Cell) -> bool:

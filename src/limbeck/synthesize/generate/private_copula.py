@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import Field
 
 from limbeck import coins
-from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError
 from limbeck.nn.public_features import public_features
@@ -16,9 +15,9 @@ from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize import ridge_teacher
 from limbeck.synthesize.base import Progress
-from limbeck.synthesize.condense.dm_ridge import DistributionRidge
 from limbeck.synthesize.form import Form
 from limbeck.synthesize.generate import copula
+from limbeck.synthesize.generate.condense_drawn import condense_drawn
 from limbeck.synthesize.initialise.base import labels
 from limbeck.synthesize.private import PrivateSynthesizer
 
@@ -43,7 +42,8 @@ class PrivateCopula(PrivateSynthesizer):
     brightness of every pixel, and to the products of normal scores in their lowest frequencies.
     A ridge teacher (``ridge_teacher``, the classifier of "private-ridge") learns to label from 45%
     of the budget. As many images as wanted are drawn, with the teacher's soft labels; or ``pool``
-    of each class are drawn and condensed to ``ipc`` by "dm-ridge", with hard labels.
+    of each class are drawn and condensed to ``ipc`` of what the teacher takes for each class, by
+    "dm-ridge", with hard labels.
 
     epsilon, delta, adjacency, unit: of the guarantee; epsilon None: no noise and no guarantee.
     ipc: images per class that are released. pool: drawn of each class, to be condensed to fewer.
@@ -55,7 +55,7 @@ class PrivateCopula(PrivateSynthesizer):
     """
 
     ipc: Annotated[int, Field(ge=1)] = 10
-    pool: Annotated[int, Field(ge=1)] = 1000
+    pool: Annotated[int, Field(ge=1)] = 1500
     steps: Annotated[int, Field(ge=0)] = 200
     features: Annotated[int, Field(ge=1)] | None = None
 
@@ -97,16 +97,21 @@ class PrivateCopula(PrivateSynthesizer):
         report(0.5)
         drawn = self.pool if self.condenses else self.ipc
         images = model.draw(drawn, coins.generator(seed, "copula"))
-        hard = labels(len(form.classes), drawn)
+        made = self.release(
+            images,
+            labels(len(form.classes), drawn),
+            form,
+            soft_labels=teacher.soft_labels(images),
+        )
         if not self.condenses:
-            made = self.release(images, hard, form, soft_labels=teacher.soft_labels(images))
             report(1.0, made)
             return made
-        stand_in = LabeledDataset(images, hard, form.classes, mirror=form.mirror, name=form.name)
-        condenser = DistributionRidge(
-            ipc=self.ipc, init="k-means", steps=self.steps, public_coins=coins.derive(seed, "pool")
-        )
-        found = condenser.synthesize(
-            stand_in, seed=seed, device=device, progress=lambda share, _: report(0.5 + share / 2)
+        found = condense_drawn(
+            made,
+            self.ipc,
+            self.steps,
+            seed=seed,
+            device=device,
+            progress=lambda share, _: report(0.5 + share / 2),
         )
         return self.release(found.inputs, found.labels, form)
