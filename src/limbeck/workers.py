@@ -7,11 +7,13 @@ networks of this library, and one thread makes results independent of the number
 import ctypes
 import importlib
 import itertools
+import re
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import joblib
@@ -52,11 +54,31 @@ def keep_memory() -> None:
     mallopt(_TOP_PAD, 64 << 20)
 
 
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
 def peak_memory() -> int:
-    """Bytes of memory that this process has held at most."""
-    # Linux counts in KiB, macOS in bytes.
+    """Bytes of memory that this process has held at most, since ``forget_peak_memory`` if it can.
+
+    Where Linux does not tell, of the whole life of the process.
+    """
+    with suppress(OSError):
+        told = re.search(r"^VmHWM:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+        if told is not None:
+            return int(told[1]) * 1024
+    # Elsewhere Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def forget_peak_memory() -> None:
+    """Start ``peak_memory`` anew, with all that was freed given back; nothing where Linux cannot.
+
+    One process serves many tasks: each would otherwise show the peak of the largest before it.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+        _RESET.write_text("5")  # proc(5): resets the peak
 
 
 def cpu_seconds() -> float:

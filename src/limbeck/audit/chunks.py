@@ -11,6 +11,7 @@ import torch
 from limbeck.audit import plan, shadow
 from limbeck.audit.store import Store, as_tensors
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
 from limbeck.mechanism.base import Mechanism
 from limbeck.privacy.gaussian import mu_of
 from limbeck.recipe import recipe
@@ -88,6 +89,31 @@ class Scheduler:
             if any(name in part for part in parts)
         }
         return {**signals, "cost": np.stack(spent)}
+
+    def release_cost(self, one: Audited, store: Store) -> float:
+        """CPU-seconds of one release and its classifier, without attacks, in a finished audit.
+
+        The reading of the private data, if there is one, and a run among those without canaries.
+        """
+        parts = self._utility_parts(one, store)
+        spent = sum(float(part["cost"][0]) for _, part in parts) / sum(rows for rows, _ in parts)
+        key = self._chunk(one, self._all_rows(one.runs), "reading").key
+        return spent + (float(store.read(key)["cost"][0]) if store.has(key) else 0.0)
+
+    def example(self, one: Audited, store: Store) -> SyntheticDataset | None:
+        """The synthetic set of the first run without canaries; None if none was released."""
+        _, part = self._utility_parts(one, store)[0]
+        if "example_inputs" not in part:
+            return None
+        inputs, labels = part["example_inputs"], part["example_labels"]
+        return SyntheticDataset(inputs, labels, self.plan.data.classes)
+
+    def _utility_parts(
+        self, one: Audited, store: Store
+    ) -> list[tuple[int, dict[str, torch.Tensor]]]:
+        """How many runs without canaries each of their chunks holds, and what it holds."""
+        chosen = [rows for rows in self._rows(one.runs) if rows[0] >= self.plan.runs]
+        return [(len(rows), store.read(self._chunk(one, rows).key)) for rows in chosen]
 
     def _read(
         self, job: shadow.Job, one: Audited, store: Store, run: Run

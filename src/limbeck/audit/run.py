@@ -42,14 +42,44 @@ def prepare(
         releases are worth, its recipe is not what made it, and a flag says so.
     Raises DatasetError or OptionError where the data or the mechanism cannot be audited.
     """
+    made = draw(private, test, preset=preset, canary=canary, seed=seed)
+    return planned(made, mechanism, test, company=company, device=device, released=released)
+
+
+def draw(
+    private: LabeledDataset,
+    test: LabeledDataset,
+    *,
+    preset: Name | Preset = "standard",
+    canary: Kind = "mislabelled",
+    seed: int = 0,
+) -> plan.Plan:
+    """The records, coins and seeds of an audit, whatever the mechanism: several may share them."""
     private.require_every_class()
     sizes = PRESETS[preset] if isinstance(preset, str) else preset
     views = query.choose(sizes.views, private.shape, mirror=private.mirror)
-    made = plan.make(private, test, views, preset=sizes, canary_kind=canary, seed=seed)
+    return plan.make(private, test, views, preset=sizes, canary_kind=canary, seed=seed)
+
+
+def planned(
+    made: plan.Plan,
+    mechanism: Mechanism,
+    test: LabeledDataset,
+    *,
+    title: str | None = None,
+    company: bool = True,
+    device: str = "cpu",
+    released: SyntheticDataset | None = None,
+) -> Session:
+    """The audit of ``mechanism`` under a plan that was drawn; see ``prepare``.
+
+    title: what the evidence calls it; None: its own title. The hash does not depend on it.
+    """
+    sizes = made.preset
     subject = mechanism.resolve(made.data)
     if isinstance(subject, Pipeline) and subject.trainer is None:
         raise OptionError("the audit attacks a classifier: give the pipeline a trainer")
-    audited = [Audited("subject", subject.title, subject, sizes.runs)]
+    audited = [Audited("subject", title or subject.title, subject, sizes.runs)]
     if company and isinstance(subject, (Pipeline, CommandMechanism)):
         audited += _company(subject, made.data, sizes)
     for one in audited:

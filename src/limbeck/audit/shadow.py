@@ -23,7 +23,7 @@ from limbeck.audit.views import View
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism
-from limbeck.workers import cpu_seconds, peak_memory
+from limbeck.workers import cpu_seconds, forget_peak_memory, peak_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +143,7 @@ class Finished:
 
 def read(job: Job, chunk: Chunk) -> Finished:
     """The one reading of the private data that all runs share; empty if there is none."""
+    forget_peak_memory()
     started = cpu_seconds()
     rows = list(chunk.rows)
     reading = job.mechanism.read(
@@ -164,6 +165,7 @@ def run(job: Job, chunk: Chunk) -> Finished:
     (rows,) on the test data, and the first of them its synthetic set, ``example_inputs`` and
     ``example_labels``, for the report's picture.
     """
+    forget_peak_memory()
     started = cpu_seconds()
     rows = list(chunk.rows)
     membership = job.membership[rows]

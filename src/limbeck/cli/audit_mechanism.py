@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck import recipe, registry
+from limbeck import recipe
 from limbeck.audit.inference.trials import Strong
 from limbeck.audit.presets import PRESETS
 from limbeck.audit.result import Audit
@@ -28,6 +28,7 @@ from limbeck.mechanism.command import CommandMechanism
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.synthesize.base import Synthesizer
 from limbeck.train.base import Trainer
+from limbeck.train.named import named_trainer
 from limbeck.workers import keep_memory
 
 STRONG_TRIALS = 64
@@ -82,7 +83,7 @@ def audit_mechanism(
     if effort.strong is not None:
         runs = STRONG_TRIALS * min(effort.strong, len(session.plan.canary))
         cost["the strong adversary"] = runs * next(iter(estimated.values())).run
-    console.note(_forecast(cost, machines.workers or os.cpu_count() or 1))
+    console.note(console.forecast(cost, machines.workers or os.cpu_count() or 1))
     with Bar("auditing") as bar:
         done = session.execute(
             place.output,
@@ -190,12 +191,8 @@ def _from_options(subject: Subject) -> Synthesizer | None:
 
 
 def _trainer(subject: Subject, *, many_records: bool) -> Trainer:
-    """A registered trainer, or the standard one with the network of that name."""
-    name, values = subject.trainer, assignments(subject.trainer_options or [], "--trainer-set")
-    if name not in registry.methods("trainer"):
-        name, values = "standard", {"network": name, **values}
-    made: Trainer = recipe.build(name, values, "trainer")
-    return made.for_many_records() if many_records and "recipe" not in values else made
+    values = assignments(subject.trainer_options or [], "--trainer-set")
+    return named_trainer(subject.trainer, values, many_records=many_records)
 
 
 def _require_same_form(release: SyntheticDataset, private: LabeledDataset) -> None:
@@ -212,14 +209,3 @@ def _require_same_form(release: SyntheticDataset, private: LabeledDataset) -> No
 
 def _short(values: Sequence[object]) -> str:
     return ", ".join(map(str, values[:6])) + (" ..." if len(values) > 6 else "")
-
-
-def _forecast(cpu_seconds: Mapping[str, float], workers: int) -> str:
-    """The cost in words, before anything runs; from the processor time of each mechanism."""
-    total = sum(cpu_seconds.values())
-    processes = "1 process" if workers == 1 else f"{workers} processes"
-    lines = [
-        f"cost: about {console.duration(total / workers)} with {processes} on an idle machine",
-        *(f"  {console.duration(each)} {what}" for what, each in cpu_seconds.items()),
-    ]
-    return "\n".join(lines)

@@ -82,3 +82,14 @@ def percent(estimate: Estimate) -> str:
     if math.isnan(estimate.low):
         return f"{estimate.value:.1%}"
     return f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"
+
+
+def forecast(cpu_seconds: Mapping[str, float], workers: int) -> str:
+    """The cost in words, before anything runs; from the processor time of each mechanism."""
+    total = sum(cpu_seconds.values())
+    processes = "1 process" if workers == 1 else f"{workers} processes"
+    lines = [
+        f"cost: about {duration(total / workers)} with {processes} on an idle machine",
+        *(f"  {duration(each)} {what}" for what, each in cpu_seconds.items()),
+    ]
+    return "\n".join(lines)

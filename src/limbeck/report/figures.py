@@ -106,10 +106,10 @@ def roc(attacks: Sequence[tuple[str, Attack]]) -> str | None:
         axes.set(xscale="log", yscale="log", xlim=(left, 1), ylim=(floor, 1.15))
         axes.set_xlabel("wrongly called members (FPR)")
         axes.set_ylabel("members recognised (TPR)")
-        _percent_ticks(axes, "x", left)
-        _percent_ticks(axes, "y", floor)
+        percent_ticks(axes, "x", left)
+        percent_ticks(axes, "y", floor)
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def trade_off(points: Sequence[tuple[str, Estimate, Estimate]], fpr: float) -> str | None:
@@ -133,8 +133,8 @@ def trade_off(points: Sequence[tuple[str, Estimate, Estimate]], fpr: float) -> s
             axes.errorbar(
                 x,
                 y,
-                xerr=_bars(x, 100 * utility.low, 100 * utility.high),
-                yerr=_bars(y, max(tpr.low, floor), tpr.high),
+                xerr=bars(x, 100 * utility.low, 100 * utility.high),
+                yerr=bars(y, max(tpr.low, floor), tpr.high),
                 color=style.color,
                 marker=style.marker,
                 markersize=9,
@@ -157,9 +157,9 @@ def trade_off(points: Sequence[tuple[str, Estimate, Estimate]], fpr: float) -> s
         axes.set_xlabel("test accuracy")
         axes.set_ylabel(f"members recognised at {100 * fpr:g}% FPR")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
-        _percent_ticks(axes, "y", floor)
+        percent_ticks(axes, "y", floor)
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def swatch(role: str) -> str:
@@ -179,12 +179,13 @@ def swatch(role: str) -> str:
         )
         axes.axis("off")
 
-    return _svg(draw, size=(0.6, 0.2), frame=False)
+    return svg(draw, size=(0.6, 0.2), frame=False)
 
 
-def _svg(
+def svg(
     draw: Callable[[Axes], None], size: tuple[float, float] = (4.7, 4.1), frame: bool = True
 ) -> str:
+    """A figure of ``size`` in inches, drawn by ``draw`` in the style of the report, as SVG text."""
     # Drawing has no global state but the settings, which the context puts back.
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=size, facecolor="white" if frame else "none")
@@ -199,7 +200,8 @@ def _svg(
     return drawing.getvalue().decode("utf-8")
 
 
-def _percent_ticks(axes: Axes, name: str, least: float) -> None:
+def percent_ticks(axes: Axes, name: str, least: float) -> None:
+    """Mark the decades from ``least`` to 1 of a logarithmic axis ("x" or "y") in percent."""
     axis = axes.xaxis if name == "x" else axes.yaxis
     decades = range(math.floor(math.log10(least)), 1)
     axis.set_major_locator(FixedLocator([10.0**d for d in decades if 10.0**d >= least]))
@@ -207,7 +209,8 @@ def _percent_ticks(axes: Axes, name: str, least: float) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
 
 
-def _bars(value: float, low: float, high: float) -> list[list[float]] | None:
+def bars(value: float, low: float, high: float) -> list[list[float]] | None:
+    """Lengths of an interval's two arms, as Matplotlib's error bars take them; None: unknown."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     return [[max(0.0, value - low)], [max(0.0, high - value)]]

@@ -71,7 +71,7 @@ def report(
     """
     of_a_set = finished.found(source)
     if of_a_set is not None:
-        return write_text(path, finished.render(_environment(), of_a_set, share=share))
+        return write_text(path, finished.render(environment(), of_a_set, share=share))
     return write_text(path, _of_a_mechanism(source, share))
 
 
@@ -159,7 +159,7 @@ def render(
     heads = [(s, headline(s, foremost)) for s in evidence.subjects]
     common_fpr = headline_fpr([attack for _, attack in heads])
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             evidence=evidence,
@@ -288,15 +288,16 @@ def _data_uri(content: str | bytes, kind: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """What the templates of all pages share: escaping, numbers on paper, plain words."""
+    made = Environment(
         loader=PackageLoader("limbeck.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         percent=numbers.percent,
         p_value=numbers.p_value,
         score=numbers.score,
@@ -309,7 +310,7 @@ def _environment() -> Environment:
         data_uri=_data_uri,
         flat=flat,
     )
-    environment.globals.update(
+    made.globals.update(
         words=words,
         signal_title=titles.signal,
         at=at,
@@ -317,4 +318,4 @@ def _environment() -> Environment:
         swatch=cache(figures.swatch),
         finite=math.isfinite,
     )
-    return environment
+    return made

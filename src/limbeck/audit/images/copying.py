@@ -89,19 +89,70 @@ def copying(
         seen in ``private`` and ``nearest``; it says nothing in the comparison.
     OptionError where no record is left on one side.
     """
-    kept, left = distinct(private, control, duplicate)
-    if not bool(kept.any()) or not bool(left.any()):
-        raise OptionError(
-            f"every record of {private.name} or {control.name} (shapes "
-            f"{tuple(private.inputs.shape)}, {tuple(control.inputs.shape)}) has a near-duplicate "
-            "on the other side; give control records that are not copies of private ones"
-        )
     chosen = [*measures, lpips] if lpips is not None else list(measures)
+    reference = Reference(private, control, chosen, duplicate=duplicate)
     return Copying(
-        tuple(_distances(m, release, private, control, kept, left, k) for m in chosen),
+        reference.distances(release, k=k),
         NOT_COMPUTED if lpips is None else None,
-        (int((~kept).sum()), int((~left).sum())),
+        reference.duplicates,
     )
+
+
+class Reference:
+    """The private and control records that any number of releases are compared with.
+
+    What depends on the records alone is computed once; see ``copying``.
+    duplicates: how many (private, control) records have a near-duplicate on the other side.
+    """
+
+    def __init__(
+        self,
+        private: LabeledDataset,
+        control: LabeledDataset,
+        measures: Sequence[Measure],
+        *,
+        duplicate: float = 0.02,
+    ) -> None:
+        kept, left = distinct(private, control, duplicate)
+        if not bool(kept.any()) or not bool(left.any()):
+            raise OptionError(
+                f"every record of {private.name} or {control.name} (shapes "
+                f"{tuple(private.inputs.shape)}, {tuple(control.inputs.shape)}) has a "
+                "near-duplicate on the other side; give control records that are not copies of "
+                "private ones"
+            )
+        self.duplicates = int((~kept).sum()), int((~left).sum())
+        self._kept, self._device = kept, private.inputs.device
+        self._others = left.nonzero()[:, 0].to(self._device)
+        outside = control.inputs.to(self._device)[self._others]
+        self._prepared = [(m, m.prepare(private.inputs), m.prepare(outside)) for m in measures]
+
+    def distances(self, release: Labelled, *, k: int = 3) -> tuple[Distances, ...]:
+        """One entry a measure. k: nearest private records that are named for each image."""
+        inputs = release.inputs.to(self._device)
+        return tuple(self._one(*prepared, inputs, k) for prepared in self._prepared)
+
+    def _one(
+        self, measure: Measure, private: Tensor, control: Tensor, inputs: Tensor, k: int
+    ) -> Distances:
+        images = measure.prepare(inputs)
+        inside = measure.between(private, images).mT
+        outside, nearest_control = measure.between(control, images).mT.min(1)
+        smallest, order = inside.sort(dim=1, stable=True)
+        compared = inside[:, self._kept].amin(1)
+        nearer = float((compared < outside).sum()) + float((compared == outside).sum()) / 2
+        trials = len(inputs)
+        low, high = clopper_pearson(nearer, float(trials))
+        records = int(self._kept.sum())
+        return Distances(
+            measure.name,
+            order[:, :k].cpu().numpy(),
+            smallest[:, 0].cpu().numpy(),
+            outside.cpu().numpy(),
+            self._others[nearest_control].cpu().numpy(),
+            Estimate(nearer / trials, low, high, trials),
+            records / (records + len(self._others)),
+        )
 
 
 def distinct(
@@ -117,34 +168,3 @@ def distinct(
         kept.append(~close.any(1))
         twins |= close.any(0)
     return torch.cat(kept), ~twins
-
-
-def _distances(
-    measure: Measure,
-    release: Labelled,
-    private: LabeledDataset,
-    control: LabeledDataset,
-    kept: Bool[Tensor, " private"],
-    left: Bool[Tensor, " control"],
-    k: int,
-) -> Distances:
-    images = measure.prepare(release.inputs.to(private.inputs.device))
-    inside = measure.between(measure.prepare(private.inputs), images).mT
-    others = left.nonzero()[:, 0]
-    theirs = measure.prepare(control.inputs[others.to(control.inputs.device)].to(images.device))
-    outside, nearest_control = measure.between(theirs, images).mT.min(1)
-    smallest, order = inside.sort(dim=1, stable=True)
-    compared = inside[:, kept].amin(1)
-    nearer = float((compared < outside).sum()) + float((compared == outside).sum()) / 2
-    trials = len(release)
-    low, high = clopper_pearson(nearer, float(trials))
-    records = int(kept.sum())
-    return Distances(
-        measure.name,
-        order[:, :k].cpu().numpy(),
-        smallest[:, 0].cpu().numpy(),
-        outside.cpu().numpy(),
-        others.to(images.device)[nearest_control].cpu().numpy(),
-        Estimate(nearer / trials, low, high, trials),
-        records / (records + len(others)),
-    )
