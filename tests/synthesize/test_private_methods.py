@@ -237,11 +237,3 @@ def test_without_epsilon_the_same_runs_without_noise(tiny_images):
 
         made = replace(method, epsilon=None).synthesize(tiny_images, seed=0)
         assert made.card["guarantee"] is None and made.card["ledger"] == []
-
-
-def test_groups_are_the_unit_where_there_are_some(tiny_images):
-    grouped = LabeledDataset(
-        tiny_images.inputs, tiny_images.labels, tiny_images.classes, torch.arange(40) // 2
-    )
-    for method in (QUICK_PSG, QUICK_KIP, QUICK_MERF):
-        assert method.synthesize(grouped, seed=0).card["guarantee"]["unit"] == "group"

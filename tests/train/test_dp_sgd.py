@@ -8,7 +8,8 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.privacy.accountant import epsilon_declared
-from limbeck.train.dp_sgd import DPSGD, LEVELS
+from limbeck.train.dp_sgd import DPSGD
+from limbeck.train.levels import LEVELS
 
 pytest.importorskip("opacus", reason="needs the extra 'private'")
 

@@ -64,7 +64,7 @@ def train(
     private, _ = data.load(source)
     if "recipe" not in (word.partition("=")[0] for word in options or []):
         chosen = chosen.for_many_records()
-    resolved = chosen.resolve(private.shape)
+    resolved = chosen.resolve_for(private)
     started = time.monotonic()
     with one_thread():
         classifier = resolved.fit(private, seed=common.seed, device=device)

@@ -43,10 +43,12 @@ class Pipeline(Mechanism):
         return self
 
     def resolve(self, private: LabeledDataset) -> "Pipeline":
-        return Pipeline(
-            None if self.synthesizer is None else self.synthesizer.resolve(private),
-            None if self.trainer is None else self.trainer.resolve(private.shape),
-        )
+        synthesizer, trainer = self.synthesizer, self.trainer
+        if synthesizer is not None:
+            # Its product has no groups: what the trainer protects of it is a record.
+            made = None if trainer is None else trainer.resolve(private.shape)
+            return Pipeline(synthesizer.resolve(private), made)
+        return Pipeline(None, None if trainer is None else trainer.resolve_for(private))
 
     @property
     def ipc(self) -> int | None:

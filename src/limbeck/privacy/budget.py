@@ -43,6 +43,21 @@ class NoisySum:
     noise: float
 
 
+def protected(private: LabeledDataset, unit: Unit | None) -> Unit:
+    """The unit asked for, or else groups where the data has them; whether it has them is public.
+
+    OptionError where groups are to be protected and there are none.
+    """
+    if unit not in (None, "record", "group"):
+        raise OptionError(f"unit is 'record' or 'group', not {unit!r:.40}")
+    if unit == "group" and private.groups is None:
+        raise OptionError(
+            f"{private.name}: no record of shape {private.shape} has a group; protect the unit "
+            "'record', or give groups"
+        )
+    return unit or ("record" if private.groups is None else "group")
+
+
 class Budget:
     """Private data that answers noisy sums only, up to (epsilon, delta) in all.
 
@@ -65,17 +80,10 @@ class Budget:
     ) -> None:
         if adjacency not in ("add-remove", "replace-one"):
             raise OptionError(f"adjacency is 'add-remove' or 'replace-one', not {adjacency!r:.40}")
-        if unit not in (None, "record", "group"):
-            raise OptionError(f"unit is 'record' or 'group', not {unit!r:.40}")
-        if unit == "group" and private.groups is None:
-            raise OptionError(
-                f"{private.name}: no record of shape {private.shape} has a group; protect the unit "
-                "'record', or give groups"
-            )
         self._mu = math.inf if epsilon is None else mu_of(epsilon, delta)
         self.shape, self.classes = private.shape, private.classes
         self.epsilon, self.delta, self.adjacency = epsilon, delta, adjacency
-        self.unit: Unit = unit or ("record" if private.groups is None else "group")
+        self.unit: Unit = protected(private, unit)
         self._private = private
         self._events: list[Event] = []
         self._spent: list[float] = []
@@ -97,21 +105,15 @@ class Budget:
         """What holds of everything released so far; None without noise that is secret."""
         if self.epsilon is None or self._insecure_seed is not None:
             return None
+        mu = None
         if any(event.mechanism == SAMPLED for event in self._events):
-            declared = epsilon_declared(self._events, self.delta, self.adjacency, grid=GRID)
-            return Guarantee(
-                min(declared, self.epsilon), self.delta, self.adjacency, self.unit, self.events
-            )
-        mu = math.sqrt(math.fsum(event.count / multiplier(event) ** 2 for event in self._events))
-        assert mu <= self._mu, "the filter has failed"
-        return Guarantee(
-            epsilon=min(epsilon_of(mu, self.delta), self.epsilon),
-            delta=self.delta,
-            adjacency=self.adjacency,
-            unit=self.unit,
-            events=self.events,
-            mu=mu,
-        )
+            spent = epsilon_declared(self._events, self.delta, self.adjacency, grid=GRID)
+        else:
+            mu = math.hypot(*(event.count**0.5 / multiplier(event) for event in self._events))
+            assert mu <= self._mu, "the filter has failed"
+            spent = epsilon_of(mu, self.delta)
+        epsilon = min(spent, self.epsilon)
+        return Guarantee(epsilon, self.delta, self.adjacency, self.unit, self.events, mu)
 
     def release(
         self,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from limbeck.data.dataset import LabeledDataset
-from limbeck.privacy.budget import Budget
+from limbeck.privacy.budget import Budget, protected
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.queries import Query
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
@@ -52,8 +52,8 @@ class Claim:
         return Guarantee(self.epsilon, self.delta, self.adjacency, unit, events, mu)
 
     def unit_of(self, private: LabeledDataset) -> Unit:
-        """What is protected of these data. Whether there are groups is public."""
-        return self.unit or ("record" if private.groups is None else "group")
+        """What is protected of these data; OptionError as of ``budget.protected``."""
+        return protected(private, self.unit)
 
     def budget(self, private: LabeledDataset, *, insecure_seed: int | None = None) -> Budget:
         """The budget that these options make of the data; all access to them goes through it."""

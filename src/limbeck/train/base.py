@@ -63,6 +63,14 @@ class Trainer(ABC):
         """A copy fit for records of this shape; OptionError where it cannot serve them."""
         return self
 
+    def resolve_for(self, private: LabeledDataset) -> "Trainer":
+        """As ``resolve``, for private records: a guarantee then states the unit that is protected.
+
+        Only the public form of ``private`` is read: the shape of a record, and whether there are
+        groups.
+        """
+        return self.resolve(private.shape)
+
     def abridged(self) -> tuple["Trainer", float]:
         """A short version for timing, and the factor by which the full one takes longer."""
         return self, 1.0

@@ -1,8 +1,8 @@
 """DP-SGD: a network trained on noisy sums of clipped gradients, with a formal guarantee."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from limbeck import coins
+from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.nn import augment
 from limbeck.nn.fit import MomentumSGD
@@ -17,46 +18,19 @@ from limbeck.nn.networks import deepest, make
 from limbeck.nn.record_gradients import RecordGradients, averaged
 from limbeck.privacy import noise
 from limbeck.privacy.accountant import epsilon_declared
+from limbeck.privacy.budget import protected
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.sampled import GRID, Sampler, Steps, multiplier_for
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.train.base import Trainer, TrainingSet, targets
+from limbeck.train.levels import LEVELS
 from limbeck.train.standard import StandardClassifier
 from limbeck.types import Adjacency, Event, Guarantee, Unit
 
 _COUNT_SHARE = 0.01  # of the budget, in mu^2, for the number of records
 _WIDTH = 16
 _AT_ONCE = 1 << 23  # numbers in the per-record gradients held at once: 32 MiB
-
-
-@dataclass(frozen=True)
-class Level:
-    """How to train: a formally private level states epsilon, the others a noise multiplier.
-
-    epochs: expected passes over the data, in steps of ``rate`` each.
-    """
-
-    epsilon: float | None
-    multiplier: float | None
-    rate: float
-    epochs: float
-    learning_rate: float
-    views: int
-
-
-LEVELS: Mapping[str, Level] = {
-    # Chosen on public data: the digits and 10,000 images of Fashion-MNIST.
-    "epsilon-1": Level(1.0, None, 0.25, 15.0, 2.0, 1),
-    "epsilon-3": Level(3.0, None, 0.25, 20.0, 3.0, 1),
-    "epsilon-10": Level(10.0, None, 0.25, 30.0, 4.0, 1),
-    # Noise and passes of Aerni et al. 2024 (arXiv 2404.17399) on CIFAR-10, where attacks find more
-    # from level to level.
-    "medium": Level(None, 0.2, 0.04, 200.0, 2.0, 4),
-    "high": Level(None, 0.00625, 0.01, 16.0, 2.0, 4),
-    "very-high": Level(None, 0.003125, 0.01, 25.0, 2.0, 4),
-    "no-noise": Level(None, 0.0, 0.25, 30.0, 4.0, 1),
-}
 
 
 @register(
@@ -198,6 +172,9 @@ class DPSGD(Trainer):
             )
         return found
 
+    def resolve_for(self, private: LabeledDataset) -> "DPSGD":
+        return replace(self, unit=protected(private, self.unit)).resolve(private.shape)
+
     def abridged(self) -> tuple["DPSGD", float]:
         steps = self._steps
         few = min(3, steps.count)
@@ -218,7 +195,8 @@ class DPSGD(Trainer):
     def _fit(
         self, data: TrainingSet, seed: int, device: str, insecure_seed: int | None
     ) -> StandardClassifier:
-        this = self.resolve(data.shape)
+        labelled = data if isinstance(data, LabeledDataset) else None
+        this = self.resolve(data.shape) if labelled is None else self.resolve_for(labelled)
         assert this.network and this.learning_rate and this.views, "resolved"
         classes = len(data.classes)
         network = make(this.network, data.shape, classes, width=this.width, seed=seed).to(device)
@@ -228,7 +206,7 @@ class DPSGD(Trainer):
             targets(data),
             this._steps,
             [p.shape for p in network.parameters()],
-            groups=None if this.unit == "record" else getattr(data, "groups", None),
+            groups=labelled.groups if labelled is not None and this.unit == "group" else None,
             counting=this._counting,
             device=device,
             insecure_seed=insecure_seed,

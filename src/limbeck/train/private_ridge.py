@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
@@ -96,6 +97,9 @@ class PrivateRidge(Claim, Trainer):
     @property
     def title(self) -> str:
         return f"{self.method_name}, epsilon {self.epsilon or math.inf:g}"
+
+    def resolve_for(self, private: LabeledDataset) -> "PrivateRidge":
+        return replace(self, unit=self.unit_of(private))
 
     def fit(self, data: TrainingSet, *, seed: int, device: str = "cpu") -> PrivateRidgeClassifier:
         return self._fit(data, None, device)
