@@ -52,7 +52,7 @@ def test_bad_usage_gets_one_line_and_exit_code_2(run: Run, words: list[str], sai
     ("options", "said"),
     [
         (["--method", "no-such-method"], "no-such-method"),
-        (["--method", "dm", "--epsilon", "1"], "no form with a formal guarantee"),
+        (["--method", "dc", "--epsilon", "1"], "no form with a formal guarantee"),
         (["--method", "dm", "--set", "ipc"], "name=value"),
         (["--method", "dm", "--set", "ipc=1", "--set", "ipc=2"], "twice"),
         (["--method", "dm", "--ipc", "3", "--set", "ipc=2"], "one of them"),

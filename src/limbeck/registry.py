@@ -30,6 +30,8 @@ class Method:
 
     ``access`` says how the method reads private data, ``guarantee`` which formal guarantee it
     can give ("none" where it cannot), and ``cost`` what a typical run takes, in words.
+    ``private_form`` is the method that reads the same statistics with a guarantee, and its options
+    as words of ``--set``; empty where there is none.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Method:
     cost: str
     module: str
     cls: str
+    private_form: str = ""
 
 
 def register(
@@ -52,12 +55,22 @@ def register(
     access: Access = "records",
     guarantee: str = "none",
     cost: str = "",
+    private_form: str = "",
 ) -> Callable[[T], T]:
     """Class decorator that makes a method known under ``name``. All arguments are literals."""
 
     def decorate(cls: T) -> T:
         method = Method(
-            name, kind, summary, paper, access, guarantee, cost, cls.__module__, cls.__name__
+            name=name,
+            kind=kind,
+            summary=summary,
+            paper=paper,
+            access=access,
+            guarantee=guarantee,
+            cost=cost,
+            module=cls.__module__,
+            cls=cls.__name__,
+            private_form=private_form,
         )
         known = methods().get(name)
         if known is not None and (known.module, known.cls) != (method.module, method.cls):

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from limbeck import recipe, registry
+from limbeck import coins, recipe, registry
 from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy import sums
 from limbeck.privacy.sampled import Sampler
+from limbeck.synthesize.form import Form
 
 pytest.importorskip("opacus", reason="private methods need the extra 'private'")
 pytest.importorskip("opendp", reason="private methods need the extra 'private'")
@@ -16,6 +17,10 @@ QUICK = {
     "psg": {"ipc": 1, "network": "convnet1", "width": 2, "networks": 1, "outer": 2, "inner": 1},
     "dp-kip": {"ipc": 1, "steps": 2},
     "private-copula": {"ipc": 1, "steps": 0, "features": 5},
+    "private-matching": {
+        **{"ipc": 1, "network": "convnet1", "width": 2, "pairs": 2, "features": 6, "steps": 2},
+        **{"waves": 1.0, "rounds": 2},
+    },
     "private-ridge": {"features": 5},
     "dp-merf": {"ipc": 1, "features": 10, "steps": 2, "batch": 2, "width": 2},
 }
@@ -98,6 +103,53 @@ def test_reads_of_a_private_trainer_equal_its_ledger(name, reads, tiny_images):
     trainer.fit(data, seed=0)
     assert len(reads) == sum(event.count for event in trainer.guarantee.events)
     assert not {"counts", "select", "require_every_class", "len"} & set(data.looked)
+
+
+@pytest.fixture
+def membership():
+    coins = torch.rand(2, 40, generator=torch.Generator().manual_seed(0)) < 0.6
+    coins[:, :8] = True
+    return coins
+
+
+ONCE = {"private-matching": {"rounds": 1}}
+
+
+@pytest.mark.parametrize("name", [m.name for m in SYNTHESIZERS])
+def test_shadow_runs_that_share_clean_sums_are_those_that_share_nothing(
+    name, membership, tiny_images
+):
+    """Bit for bit: each run draws its own noise, on sums that are those of its records alone."""
+    options = {**QUICK.get(name, {"ipc": 1}), **ONCE.get(name, {})}
+    method = recipe.build(name, options, "synthesizer").resolve(tiny_images)
+    form, seeds = Form.of(tiny_images), [4, 5]
+    together = list(method.synthesize_many(tiny_images, membership, seeds))
+    reading = method.read(tiny_images, membership, seeds)
+    assert (reading is None) == (not method.asks_once)
+    if reading is not None:
+        # A chunk of an audit is handed its rows of the one reading.
+        parts = [{k: v[[run]] for k, v in reading.items()} for run in range(2)]
+        crafted = [method.craft(part, form, [s])[0] for part, s in zip(parts, seeds, strict=True)]
+    for run, (row, seed) in enumerate(zip(membership, seeds, strict=True)):
+        secret = coins.derive(seed, "privacy noise")
+        budget = method.budget(tiny_images.select(row), insecure_seed=secret)
+        alone = method.publish(budget, form, seed)
+        assert torch.equal(together[run].inputs, alone.inputs)
+        if reading is not None:
+            assert torch.equal(crafted[run].inputs, alone.inputs)
+            assert crafted[run].card["noise"] == together[run].card["noise"]
+            assert crafted[run].card["guarantee"] is None
+
+
+@pytest.mark.parametrize("name", [m.name for m in TRAINERS])
+def test_shadow_classifiers_that_share_features_are_those_that_share_nothing(
+    name, membership, tiny_images
+):
+    trainer = recipe.build(name, QUICK.get(name, {}), "trainer").resolve_for(tiny_images)
+    together = list(trainer.fit_subsets(tiny_images, membership, [4, 5]))
+    alone = list(trainer.fit_many([tiny_images.select(row) for row in membership], [4, 5]))
+    for one, other in zip(together, alone, strict=True):
+        assert torch.equal(one.logits(tiny_images.inputs), other.logits(tiny_images.inputs))
 
 
 def test_a_read_beside_the_ledger_is_seen(reads, tiny_images):

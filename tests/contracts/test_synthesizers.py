@@ -23,6 +23,7 @@ QUICK = {
     "frepo": {"ipc": 2, "width": 4, "steps": 4, "batch": 16, "pool": 2, "oldest": 2},
     "psg": {**_GRADIENTS, "inner": 1},
     "dp-kip": {"ipc": 2, "steps": 4},
+    "private-matching": {**_POOL, "features": 8, "waves": 1.0, "frequencies": 4},
     "private-copula": {"ipc": 2, "steps": 0, "features": 8},
     "dp-merf": {"ipc": 2, "features": 20, "steps": 4, "batch": 3, "width": 4},
 }

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.nn.networks import make
 from limbeck.nn.ridge import ridge_loss

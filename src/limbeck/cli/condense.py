@@ -63,13 +63,14 @@ def condense(
 
         limbeck condense digits --method dm --ipc 10 --init noise -o release/
 
-    Condensing alone gives no formal guarantee; the methods that can give one, such as dp-merf, do
-    so with --epsilon. `limbeck audit` measures what a release leaks.
+    Condensing alone gives no formal guarantee; with --epsilon, methods that can give one do so
+    (private-copula, dp-merf ...), and dm, dm-ridge and ncfm read their statistics with noise once.
+    `limbeck audit` measures what a release leaks.
 
     Ctrl-C keeps the last state: it becomes the release, whose card says how far it had come.
     """
     require_folder(output, force)
-    guarantee.require_form(method)
+    method, options = guarantee.form_of(method, options or [])
 
     from limbeck import recipe
     from limbeck.cli.progress import Bar
@@ -80,7 +81,7 @@ def condense(
     keep_memory()
     given = {"ipc": ipc, "init": init, **guarantee.asked()}
     synthesizer = recipe.build(
-        method, method_options(method, "synthesizer", options or [], given), "synthesizer"
+        method, method_options(method, "synthesizer", options, given), "synthesizer"
     )
     device = common.torch_device()
     private, _ = data.load(source)

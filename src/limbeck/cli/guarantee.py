@@ -1,6 +1,7 @@
 """Options of the commands that can ask for a formal guarantee."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -32,16 +33,37 @@ class GuaranteeOptions:
         """The options as a method knows them; None where nothing was said."""
         return {"epsilon": self.epsilon, "delta": self.delta, "adjacency": self.adjacency}
 
+    def form_of(self, name: str, words: Sequence[str]) -> tuple[str, list[str]]:
+        """The method that is run, and its ``--set`` words, where synthesizer ``name`` is named.
+
+        Another one than named where a guarantee is asked for that only its private form gives.
+        OptionError where it has none.
+        """
+        method = registry.methods("synthesizer").get(name)
+        if self._given is None or method is None or not method.private_form:
+            self.require_form(name)
+            return name, list(words)
+        form, *added = method.private_form.split()
+        given = {word.partition("=")[0] for word in words}
+        kept = [word for word in added if word.partition("=")[0] not in given]
+        console.note(f"{name} with a guarantee is {' '.join((form, *kept))}")
+        return form, [*kept, *words]
+
     def require_form(self, name: str, kind: registry.Kind = "synthesizer") -> None:
         """OptionError when a guarantee is asked of method ``name``, which cannot give one."""
         known = registry.methods(kind)
-        given = [name for name, value in dataclasses.asdict(self).items() if value is not None]
-        if not given or name not in known or known[name].guarantee != "none":
+        if self._given is None or name not in known or known[name].guarantee != "none":
             return  # loading it will refuse an unknown name
-        able = [m.name for m in known.values() if m.guarantee != "none"]
+        able = [m.name for m in known.values() if m.guarantee != "none" or m.private_form]
         there = f"{kind}s that have: {', '.join(able)}" if able else f"no {kind} has one yet"
-        flag = "--" + given[0].replace("_", "-")
+        flag = "--" + self._given.replace("_", "-")
         raise OptionError(f"{flag}: {name} has no form with a formal guarantee; {there}")
+
+    @property
+    def _given(self) -> str | None:
+        """The first option by which a guarantee is asked for."""
+        given = (name for name, value in dataclasses.asdict(self).items() if value is not None)
+        return next(given, None)
 
     def warn(self, claimed: Guarantee | None) -> None:
         """Say what is wrong with the delta claimed, given the public bound on the records."""

@@ -103,9 +103,7 @@ class Pipeline(Mechanism):
     ) -> Iterator[Release]:
         if self.synthesizer is None:
             assert self.trainer is not None, "one of the two is there"
-            # One subset at a time: the private data may be large, and runs share none of it.
-            for row, seed in zip(membership, seeds, strict=True):
-                [classifier] = self.trainer.fit_many([private.select(row)], [seed], device=device)
+            for classifier in self.trainer.fit_subsets(private, membership, seeds, device=device):
                 yield Release(None, classifier)
             return
         if reading is not None:

@@ -54,15 +54,35 @@ class PublicFeatures:
 @torch.no_grad()
 def public_features(shape: tuple[int, ...], size: int, device: str = "cpu") -> PublicFeatures:
     """The features of records of ``shape``, made of procedural images without any private data."""
-    generator = coins.generator(0, "public features")
+    public = public_records(shape, size, coins.generator(0, "public features"))
+    raw = _raw(shape, "cpu")
+    offset, basis = damped_directions(torch.cat([raw(b) for b in public.split(250)]), size)
+    return PublicFeatures(shape, offset.to(device), basis.to(device))
+
+
+def public_records(
+    shape: tuple[int, ...], size: int, generator: torch.Generator
+) -> Float[Tensor, "n ..."]:
+    """Records made of nothing private, enough to take ``size`` directions from.
+
+    Procedural images; uniform noise for images too small to show a shape, and for other records.
+    """
     least, each, most = PUBLIC_IMAGES
     count = min(most, max(least, each * size))
     if _has_waves(shape):
-        public = shapes(count, shape, generator)
-    else:
-        public = torch.rand(count, *shape, generator=generator)
-    raw = _raw(shape, "cpu")
-    rows = torch.cat([raw(block) for block in public.split(250)]).double()
+        return shapes(count, shape, generator)
+    return torch.rand(count, *shape, generator=generator)
+
+
+def damped_directions(
+    rows: Float[Tensor, "n d"], size: int
+) -> tuple[Float[Tensor, " d"], Float[Tensor, "d size"]]:
+    """The mean of public ``rows``, and up to ``size`` directions in which they vary, scaled.
+
+    Each direction is scaled by a power of its variance, and all together so that the rows, less
+    their mean, have a median norm of 1.
+    """
+    rows = rows.double()
     offset = rows.mean(0)
     rows = rows - offset
     # From the smaller of the two products: both have the same eigenvalues.
@@ -76,7 +96,7 @@ def public_features(shape: tuple[int, ...], size: int, device: str = "cpu") -> P
         vectors = rows.mT @ (vectors / values.sqrt())
     basis = vectors * (values / values[0]) ** WHITENING
     basis = basis / (rows @ basis).norm(dim=1).median()
-    return PublicFeatures(shape, offset.float().to(device), basis.float().to(device))
+    return offset.float(), basis.float()
 
 
 class _RandomUnits:

@@ -8,7 +8,9 @@ accountant.py the ledger as events of dp_accounting, and their epsilon by privac
 entropy.py    coins and noise of sampled steps, from the operating system's entropy
 sampled.py    Poisson-sampled Gaussian steps, declared beforehand; clipping.py is Opacus' part in it
 queries.py    a noisy sum as it is asked for: its sensitivity, and the event that it becomes
+noisy_sum.py  a sum with its noise, drawn once
 budget.py     the owner of the private data: it spends before it answers, and writes the ledger
+shared.py     the clean sums of all shadow runs of an audit at once; no release goes through it
 words.py      a guarantee in sentences, for cards and the command line
 claim.py      the options epsilon, delta, adjacency and unit of every private method
 

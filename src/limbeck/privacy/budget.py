@@ -7,40 +7,28 @@ mu-GDP under full adaptivity [Smith and Thakurta 2022, arXiv:2210.17520].
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import BudgetError, OptionError
-from limbeck.privacy import noise, sums
+from limbeck.privacy import sums
 from limbeck.privacy.accountant import epsilon_declared, multiplier
 from limbeck.privacy.gaussian import epsilon_of, mu_of
+from limbeck.privacy.noisy_sum import NoisySum, noised, noised_products
 from limbeck.privacy.queries import Query
 from limbeck.privacy.records import Bound, Embedding, Statistic, embed
 from limbeck.privacy.sampled import GRID, Sampler, Steps, multiplier_for
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
+from limbeck.privacy.shared import Shared
 from limbeck.types import Adjacency, Event, Guarantee, Unit
 
 _ROUNDING = 1e-9
 """By how much shares that are meant to add up to 1 may exceed it; the excess is not spent."""
-
-
-@dataclass(frozen=True, eq=False)
-class NoisySum:
-    """A private sum with its noise, drawn once: the thing that post-processing reads.
-
-    values: in the statistic's own units: (d,), (classes, d), (d, d) or (classes, d, d).
-    noise: standard deviation of every coordinate's noise; 0 where no guarantee was asked for. In a
-        sum of products the diagonal has it, and every other pair of entries, equal by symmetry,
-        noise smaller by sqrt 2.
-    """
-
-    values: Float[Tensor, "..."]
-    noise: float
 
 
 def protected(private: LabeledDataset, unit: Unit | None) -> Unit:
@@ -65,6 +53,8 @@ class Budget:
     adjacency: "add-remove" one unit (the number of units is then private too) or "replace-one".
     unit: what is protected; None: groups where the data has them, else records.
     insecure_seed: repeatable noise, and no guarantee: for shadow runs, which are never released.
+    among: of shadow runs alone: what computes the clean sums of all runs at once, and which run of
+        them has ``private`` as its records.
     Raises OptionError where these are no guarantee, or the data has no groups to protect.
     """
 
@@ -77,7 +67,9 @@ class Budget:
         adjacency: Adjacency = "add-remove",
         unit: Unit | None = None,
         insecure_seed: int | None = None,
+        among: tuple[Shared, int] | None = None,
     ) -> None:
+        assert among is None or insecure_seed is not None, "a release shares nothing"
         if adjacency not in ("add-remove", "replace-one"):
             raise OptionError(f"adjacency is 'add-remove' or 'replace-one', not {adjacency!r:.40}")
         self._mu = math.inf if epsilon is None else mu_of(epsilon, delta)
@@ -88,6 +80,7 @@ class Budget:
         self._events: list[Event] = []
         self._spent: list[float] = []
         self._insecure_seed = insecure_seed
+        self._among = among
         self._kept: tuple[Embedding, Tensor] | None = None
 
     @property
@@ -124,6 +117,7 @@ class Budget:
         *,
         by_class: bool = False,
         after: Embedding | None = None,
+        fixed: bool = False,
         device: str = "cpu",
     ) -> NoisySum:
         """The sum of the units' bounded statistics with noise worth ``share`` of the budget.
@@ -131,19 +125,15 @@ class Budget:
         name: of the event in the ledger. by_class: each record is added to its own class's sum.
         after: an embedding, whose rows the statistic is given in place of the inputs. Those of the
         last one are kept, for releases of several statistics of them.
+        fixed: statistic and embedding follow from options alone, from no earlier answer and from no
+        coin of the run: shadow runs may then share what they compute.
         BudgetError, before anything is read, where less is left.
         """
-        scale = self._spend(Query(name, share, reach=bound.reach))
-        total = sums.vectors(
-            self._private,
-            statistic,
-            bound,
-            unit=self.unit,
-            by_class=by_class,
-            embedded=self._embedded(after, device),
-            device=device,
-        )
-        return NoisySum(self._noised(total, scale).double() * bound.step, scale * bound.step)
+        query = Query(name, share, reach=bound.reach)
+        scale = self._spend(query)
+        total = self._sum(query, statistic, bound, by_class, after, fixed, device)
+        noisy = noised(total, scale, self._noise_seed(""))
+        return NoisySum(noisy.double() * bound.step, scale * bound.step)
 
     def products(
         self,
@@ -154,6 +144,7 @@ class Budget:
         *,
         by_class: bool = False,
         after: Embedding | None = None,
+        fixed: bool = False,
         device: str = "cpu",
     ) -> NoisySum:
         """The sum of z z', with z each record's statistic cut to ``norm``, with noise as above.
@@ -163,24 +154,10 @@ class Budget:
         matrix as a vector of the same norm.
         """
         bound = Bound.of(norm, sums.PRODUCT_BITS)
-        scale = self._spend(Query(name, share, products=True, reach=bound.reach))
-        total = sums.products(
-            self._private,
-            statistic,
-            bound,
-            unit=self.unit,
-            by_class=by_class,
-            embedded=self._embedded(after, device),
-            device=device,
-        )
-        above = noise.discrete_scale(noise.continuous_scale(scale) / math.sqrt(2)) if scale else 0.0
-        d = total.shape[-1]
-        row, column = torch.triu_indices(d, d, 1)
-        diagonal = self._noised(total.diagonal(dim1=-2, dim2=-1).contiguous(), scale, "diagonal")
-        upper = self._noised(total[..., row, column], above, "above")
-        noisy = torch.diag_embed(diagonal)
-        noisy[..., row, column] = upper
-        noisy[..., column, row] = upper
+        query = Query(name, share, products=True, reach=bound.reach)
+        scale = self._spend(query)
+        total = self._sum(query, statistic, bound, by_class, after, fixed, device)
+        noisy = noised_products(total, scale, self._noise_seed)
         return NoisySum(noisy.double() * bound.step**2, scale * bound.step**2)
 
     def steps(
@@ -244,20 +221,46 @@ class Budget:
         self._spent.append((1 / multiplier(event) / self._mu) ** 2)
         return event.noise_scale
 
+    def _sum(
+        self,
+        query: Query,
+        statistic: Statistic,
+        bound: Bound,
+        by_class: bool,
+        after: Embedding | None,
+        fixed: bool,
+        device: str,
+    ) -> Int64[Tensor, "..."]:
+        """The clean sum in grid steps: of these records, or this run's part of all runs'."""
+        # A group's weights depend on how many of its records a run has.
+        if self._among is not None and fixed and self.unit == "record":
+            shared, run = self._among
+            kind = shared.products if query.products else shared.vectors
+            return kind(
+                query.name, run, statistic, bound, by_class=by_class, after=after, device=device
+            )
+        return (sums.products if query.products else sums.vectors)(
+            self._private,
+            statistic,
+            bound,
+            unit=self.unit,
+            by_class=by_class,
+            embedded=self._embedded(after, device),
+            device=device,
+        )
+
     def _embedded(self, after: Embedding | None, device: str) -> Tensor | None:
         if after is None:
             return None
+        if self._among is not None:
+            shared, run = self._among
+            return shared.embedded(run, after, device)
         if self._kept is None or self._kept[0] is not after:
             self._kept = after, embed(self._private, after, device=device)
         return self._kept[1]
 
-    def _noised(
-        self, total: Int64[Tensor, "..."], scale: float, part: str = ""
-    ) -> Int64[Tensor, "..."]:
-        if self.epsilon is None:
-            return total
-        seed = None
-        if self._insecure_seed is not None:
-            seed = coins.derive(self._insecure_seed, "noise", len(self._events), part)
-        noisy = noise.discrete_gaussian(total.flatten().numpy(), scale, insecure_seed=seed)
-        return torch.from_numpy(noisy).reshape(total.shape)
+    def _noise_seed(self, part: str) -> int | None:
+        """Of noise that is to be repeatable: another seed for every event and part of it."""
+        if self._insecure_seed is None:
+            return None
+        return coins.derive(self._insecure_seed, "noise", len(self._events), part)

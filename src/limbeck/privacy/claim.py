@@ -1,16 +1,21 @@
 """The options of a guarantee, which every private method has, and the budget that they make."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any, ClassVar
 
+from jaxtyping import Bool
 from pydantic import Field
+from torch import Tensor
 
+from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy.budget import Budget, protected
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.queries import Query
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
+from limbeck.privacy.shared import Shared
 from limbeck.privacy.words import in_words
 from limbeck.recipe import options
 from limbeck.types import Adjacency, Guarantee, Unit
@@ -55,7 +60,13 @@ class Claim:
         """What is protected of these data; OptionError as of ``budget.protected``."""
         return protected(private, self.unit)
 
-    def budget(self, private: LabeledDataset, *, insecure_seed: int | None = None) -> Budget:
+    def budget(
+        self,
+        private: LabeledDataset,
+        *,
+        insecure_seed: int | None = None,
+        among: tuple[Shared, int] | None = None,
+    ) -> Budget:
         """The budget that these options make of the data; all access to them goes through it."""
         return Budget(
             private,
@@ -64,13 +75,29 @@ class Claim:
             adjacency=self.adjacency,
             unit=self.unit,
             insecure_seed=insecure_seed,
+            among=among,
         )
+
+    def shadows(
+        self,
+        private: LabeledDataset,
+        membership: Bool[Tensor, "runs records"],
+        seeds: Sequence[int],
+    ) -> Iterator[Budget]:
+        """The budget of each shadow run: they share clean sums, and nothing of their noise."""
+        shared = Shared(private, membership)
+        for run, (row, seed) in enumerate(zip(membership, seeds, strict=True)):
+            secret = coins.derive(seed, "privacy noise")
+            yield self.budget(private.select(row), insecure_seed=secret, among=(shared, run))
+
+
+REPEATABLE = "repeatable, for audits and tests alone"
+"""The noise of shadow runs, in the words of their cards."""
 
 
 def on_card(budget: Budget) -> dict[str, Any]:
     """What a card says of what was spent: guarantee, ledger and libraries, in JSON values."""
-    noise = "none" if budget.epsilon is None else "repeatable, for audits and tests alone"
-    return stated(budget.guarantee, noise)
+    return stated(budget.guarantee, "none" if budget.epsilon is None else REPEATABLE)
 
 
 def stated(guarantee: Guarantee | None, noise: str = "none") -> dict[str, Any]:

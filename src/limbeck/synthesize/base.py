@@ -185,24 +185,21 @@ class SumSynthesizer(Synthesizer):
         progress: Progress | None = None,
     ) -> SyntheticDataset:
         everyone = torch.ones(1, len(private), dtype=torch.bool)
-        first, second = _halves(progress)
-        reading = self.read(private, everyone, [seed], device=device, progress=first)
+        first, second = part(progress, 0, 2), part(progress, 1, 2)
+        reading = self.read(
+            private,
+            everyone,
+            [seed],
+            device=device,
+            progress=None if first is None else lambda share: first(share, None),
+        )
         if reading is None:
             raise TypeError(f"{self.method_name}: this form does not read through sums")
         return self.craft(reading, Form.of(private), [seed], device=device, progress=second)[0]
 
 
-def _halves(
-    progress: Progress | None,
-) -> tuple[Callable[[float], None] | None, Progress | None]:
-    """Reading as the first half of the progress, crafting as the second."""
+def part(progress: Progress | None, which: int, parts: int) -> Progress | None:
+    """Who hears of part number ``which`` (from 0) of a work in so many equal ``parts``."""
     if progress is None:
-        return None, None
-
-    def reading(share: float) -> None:
-        progress(share / 2, None)
-
-    def crafting(share: float, state: SyntheticDataset | None) -> None:
-        progress(0.5 + share / 2, state)
-
-    return reading, crafting
+        return None
+    return lambda share, state: progress((which + share) / parts, state)

@@ -74,7 +74,13 @@ def fit(
     """The teacher that ``share`` of the budget buys, in three releases."""
     first, second, third = queries(share)
     counted = budget.release(
-        first.name, _beside_one, Bound.of(2**0.5), first.share, after=features, device=device
+        first.name,
+        _beside_one,
+        Bound.of(2**0.5),
+        first.share,
+        after=features,
+        fixed=True,
+        device=device,
     ).values
     mean = (_LONGEST * counted[:-1] / counted[-1].clamp(min=1)).float().to(device)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
@@ -89,6 +89,22 @@ class Trainer(ABC):
         """One classifier per dataset; equal to ``fit`` one by one within stated tolerance."""
         for data, seed in zip(sets, seeds, strict=True):
             yield self.fit(data, seed=seed, device=device)
+
+    def fit_subsets(
+        self,
+        private: LabeledDataset,
+        membership: Bool[Tensor, "runs records"],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+    ) -> Iterator[Classifier]:
+        """One classifier per row of ``membership``, of its records alone; as ``fit_many`` of them.
+
+        For trainers that can share what they compute of the same records.
+        """
+        # One subset at a time: the private data may be large.
+        for row, seed in zip(membership, seeds, strict=True):
+            yield from self.fit_many([private.select(row)], [seed], device=device)
 
 
 def targets(data: TrainingSet) -> Float[Tensor, "n classes"]:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
 from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
 from limbeck.nn.public_features import PublicFeatures, public_features
+from limbeck.privacy.budget import Budget
 from limbeck.privacy.claim import Claim
 from limbeck.privacy.queries import Query
 from limbeck.recipe import options
@@ -111,11 +112,25 @@ class PrivateRidge(Claim, Trainer):
         for data, seed in zip(sets, seeds, strict=True):
             yield self._fit(data, coins.derive(seed, "privacy noise"), device)
 
+    def fit_subsets(
+        self,
+        private: LabeledDataset,
+        membership: Bool[Tensor, "runs records"],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+    ) -> Iterator[PrivateRidgeClassifier]:
+        """As ``fit_many``; the features of every record are computed once."""
+        for budget in self.shadows(private, membership, seeds):
+            yield self._solved(budget, device)
+
     def _fit(
         self, data: TrainingSet, insecure_seed: int | None, device: str
     ) -> PrivateRidgeClassifier:
         if not isinstance(data, LabeledDataset):
             data = LabeledDataset(data.inputs, data.labels, data.classes, name=data.name)
-        budget = self.budget(data, insecure_seed=insecure_seed)
-        public = public_features(data.shape, features_for(self.epsilon, self.features), device)
+        return self._solved(self.budget(data, insecure_seed=insecure_seed), device)
+
+    def _solved(self, budget: Budget, device: str) -> PrivateRidgeClassifier:
+        public = public_features(budget.shape, features_for(self.epsilon, self.features), device)
         return PrivateRidgeClassifier(fit(budget, public, device=device))

@@ -1,6 +1,7 @@
 """DP-MERF: a generator fitted to one noisy release of each class's mean random features."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
 
@@ -13,15 +14,18 @@ from limbeck import coins
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.nn.fit import Adam
 from limbeck.nn.generator import Generator
-from limbeck.privacy.budget import Budget, NoisySum
+from limbeck.privacy.budget import Budget
+from limbeck.privacy.noisy_sum import NoisySum
+from limbeck.privacy.queries import Query
 from limbeck.privacy.records import Bound
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Progress
 from limbeck.synthesize.form import Form
 from limbeck.synthesize.initialise.base import labels
-from limbeck.synthesize.private import PrivateSynthesizer
+from limbeck.synthesize.private import Answers, PrivateSynthesizer
 
+_EVENT = "mean embeddings"
 _COUNT = 0.3  # length of the constant in a record's statistic, whose whole length is 1
 
 
@@ -53,6 +57,7 @@ class DPMERF(PrivateSynthesizer):
         distance of the data.
     steps, batch, learning_rate: of training, ``batch`` images of each class a step, by Adam.
     width, code: of the generator (see ``nn.generator``).
+    public_coins: of the frequencies, which all runs share.
     """
 
     ipc: Annotated[int, Field(ge=1)] = 100
@@ -63,31 +68,47 @@ class DPMERF(PrivateSynthesizer):
     learning_rate: Annotated[float, Field(gt=0)] = 0.005
     width: Annotated[int, Field(ge=1)] = 16
     code: Annotated[int, Field(ge=1)] = 8
+    public_coins: int = 0
 
     def abridged(self) -> tuple["DPMERF", float]:
         steps = min(self.steps, 10)
         return replace(self, steps=steps), self.steps / steps
 
-    def publish(
+    @property
+    def asks_once(self) -> bool:
+        return True
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        return (Query(_EVENT, 1.0),)
+
+    def ask(self, budget: Budget, form: Form, *, device: str = "cpu") -> Answers:
+        phi = self._features(form, device)
+
+        def statistic(inputs: Tensor, _: Tensor) -> Tensor:
+            constant = inputs.new_full((len(inputs), 1), _COUNT)
+            return torch.cat([math.sqrt(1 - _COUNT**2) * phi(inputs), constant], 1)
+
+        return {
+            "means": budget.release(
+                _EVENT, statistic, Bound.of(1.0), 1.0, by_class=True, fixed=True, device=device
+            )
+        }
+
+    def make(
         self,
-        budget: Budget,
+        answers: Mapping[str, NoisySum],
         form: Form,
         seed: int,
         *,
         device: str = "cpu",
         progress: Progress | None = None,
     ) -> SyntheticDataset:
-        phi = RandomFeatures(form, self.features, self.bandwidth, seed, device)
+        wanted = _means(answers["means"]).to(device)
+        return self._train(self._features(form, device), wanted, form, seed, device, progress)
 
-        def statistic(inputs: Tensor, _: Tensor) -> Tensor:
-            constant = inputs.new_full((len(inputs), 1), _COUNT)
-            return torch.cat([math.sqrt(1 - _COUNT**2) * phi(inputs), constant], 1)
-
-        released = budget.release(
-            "mean embeddings", statistic, Bound.of(1.0), 1.0, by_class=True, device=device
-        )
-        wanted = _means(released).to(device)
-        return self._train(phi, wanted, form, seed, device, progress)
+    def _features(self, form: Form, device: str) -> "RandomFeatures":
+        return RandomFeatures(form, self.features, self.bandwidth, self.public_coins, device)
 
     def _train(
         self,
