@@ -9,7 +9,7 @@ JOBS   ?= 2
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 LIMBECK := $(BIN)/limbeck
-PYTEST  := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+PYTEST  := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 .PHONY: help demo test test-all check format docs data clean
 

@@ -24,6 +24,7 @@ from scipy import optimize, sparse, special
 from limbeck.types import Estimate
 
 LEVEL = 0.95
+_TINY = 1e-300  # where a rate found by inversion may be one that underflowed
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,13 @@ def mid_p(successes: float, trials: float, level: float = LEVEL) -> tuple[float,
         return float(as_many + more) / 2 - wanted
 
     def end(wanted: float) -> float:
-        return float(optimize.brentq(beyond, 0.0, 1.0, args=(wanted,), xtol=1e-12))
+        # Between the rates at which as many or more, and at which more alone, are as likely.
+        low = float(special.betaincinv(successes, failures + 1, wanted)) if successes > 0 else 0.0
+        high = float(special.betaincinv(successes + 1, failures, wanted)) if failures > 0 else 1.0
+        low = low * (1 - 1e-9) if low > _TINY else 0.0
+        high = min(high * (1 + 1e-9), 1.0)
+        found = optimize.brentq(beyond, low, high, args=(wanted,), xtol=1e-12)
+        return float(found)
 
     return (end(tail) if successes > 0 else 0.0), (end(1 - tail) if failures > 0 else 1.0)
 
