@@ -14,28 +14,25 @@ Results are kept by method and initialisation in ``--store``, so that a run can 
 
 import argparse
 import json
-import math
 import multiprocessing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from limbeck import Estimate, LabeledDataset, coins, load
+from limbeck import Estimate, LabeledDataset, load
 from limbeck.audit import plan
 from limbeck.audit import views as query
 from limbeck.audit.attacks.base import Observed
 from limbeck.audit.attacks.lira import LiRA
-from limbeck.audit.inference.intervals import Clusters, rate
 from limbeck.audit.presets import Preset
 from limbeck.audit.signals import observe
+from limbeck.experiments import rates
+from limbeck.experiments.forced import Starts, forcing, numbered, traced
 from limbeck.files import write_json
 from limbeck.recipe import build
-from limbeck.synthesize.condense.base import Condenser
-from limbeck.synthesize.initialise.real import pick
 from limbeck.train.base import Trainer
 from limbeck.train.kernel_ridge import KernelRidge
 from limbeck.train.standard import Standard
@@ -62,57 +59,18 @@ class Study:
 
     made: plan.Plan
     test: LabeledDataset
-    forced: np.ndarray  # (runs, canaries): in the start of this run
-    start: np.ndarray  # (runs, records): the members that the start may use
+    starts: Starts
 
     @classmethod
     def of(cls, runs: int) -> "Study":
         private, test = load("fashion-mnist", limit=RECORDS)
-        # Each record carries its number, so that a subset of the data can be told which it holds.
-        ids = torch.arange(len(private))
-        private = LabeledDataset(
-            private.inputs, private.labels, private.classes, groups=ids, mirror=private.mirror
-        )
         sizes = Preset(runs, 0, 3, canaries=RECORDS // 20, ordinary=0, control=1, views=1)
         views = query.choose(1, private.shape, mirror=private.mirror)
-        made = plan.make(private, test, views, preset=sizes, canary_kind="mislabelled", seed=0)
-        rows = [cls._start(made, run) for run in range(len(made.membership))]
-        forced, start = (np.stack(parts) for parts in zip(*rows, strict=True))
-        return cls(made, test.select(torch.arange(0, len(test), 5)), forced, start)
-
-    @staticmethod
-    def _start(made: plan.Plan, run: int) -> tuple[np.ndarray, np.ndarray]:
-        """Canaries forced into the start of one run, and all records of the start."""
-        generator = coins.numpy_generator(0, "forced", run)
-        inside = made.membership[run, made.canary]
-        wanted = inside & (generator.random(len(made.canary)) < 0.5)
-        labels = made.data.labels.numpy()
-        others = made.membership[run].copy()
-        others[made.canary] = False
-        chosen = np.zeros(len(labels), dtype=bool)
-        for label in range(len(made.data.classes)):
-            canaries = made.canary[wanted & (labels[made.canary] == label)]
-            wanted[np.isin(made.canary, canaries[IPC:])] = False  # no room for more
-            rest = np.flatnonzero(others & (labels == label))
-            fill = generator.permutation(rest)[: IPC - len(canaries[:IPC])]
-            chosen[canaries[:IPC]] = chosen[fill] = True
-        return wanted, chosen
-
-
-def forcing(method: Condenser, study: Study) -> Condenser:
-    """The same method, whose start is made of the records that the study chose for each run."""
-    chosen = {seed: study.start[run] for run, seed in enumerate(study.made.seeds)}
-
-    class Forced(type(method)):  # type: ignore[misc]
-        starts: ClassVar[dict[int, np.ndarray]] = chosen
-
-        def initial(
-            self, private: LabeledDataset, seed: int, *, member: Tensor | None = None
-        ) -> Tensor:
-            allowed = torch.from_numpy(self.starts[seed])[private.groups]
-            return super().initial(private, seed, member=allowed)
-
-    return Forced(**{f.name: getattr(method, f.name) for f in fields(method)})
+        made = plan.make(
+            numbered(private), test, views, preset=sizes, canary_kind="mislabelled", seed=0
+        )
+        few = test.select(torch.arange(0, len(test), 5))
+        return cls(made, few, Starts.draw(made, IPC))
 
 
 @dataclass(frozen=True)
@@ -140,7 +98,7 @@ def perform(task: Task) -> None:
     options = {"ipc": IPC, "init": task.start, **METHODS[task.method]}
     method = build(task.method, options, "synthesizer").resolve(made.data)
     if task.start != "noise":
-        method = forcing(method, study)
+        method = forcing(method, study.starts, {made.seeds[row]: row for row in rows})
     seeds = [made.seeds[row] for row in rows]
     membership = torch.from_numpy(made.membership[rows])
     trainer = TRAINERS[task.method]
@@ -153,19 +111,9 @@ def perform(task: Task) -> None:
         signals = observe(classifier, canaries.inputs, canaries.labels, made.views)
         found["margins"].append(signals[0, 0].tolist())
         found["accuracy"].append(classifier.accuracy(study.test))
-        found["hits"].append(_hits(made.data, study.start[row], synthetic.inputs, made.seeds[row]))
+        allowed, seed = study.starts.allowed[row], made.seeds[row]
+        found["hits"].append(traced(made.data, allowed, synthetic.inputs, IPC, seed))
     write_json(task.result, {"rows": rows, **found})
-
-
-def _hits(data: LabeledDataset, start: np.ndarray, images: Tensor, seed: int) -> float:
-    """Share of the images whose nearest record of their class is the one they started from."""
-    source = pick(data, torch.from_numpy(start), IPC, seed)
-    hits = 0
-    for label, (own, begun) in enumerate(zip(images.split(IPC), source.split(IPC), strict=True)):
-        candidates = (data.labels == label).nonzero()[:, 0]
-        distances = torch.cdist(own.flatten(1), data.inputs[candidates].flatten(1))
-        hits += int((candidates[distances.argmin(1)] == begun).sum())
-    return hits / len(images)
 
 
 def judge(study: Study, parts: list[dict[str, Any]], *, reads_records: bool) -> dict[str, Any]:
@@ -181,7 +129,7 @@ def judge(study: Study, parts: list[dict[str, Any]], *, reads_records: bool) -> 
     inside = made.membership[:runs][:, made.canary]
     observed = Observed(margins[:runs, None].astype(np.float32), inside)
     scores = LiRA().score(observed)
-    forced = study.forced[:runs] & reads_records
+    forced = study.starts.forced[:runs] & reads_records
     arms = {"in the start": forced, "only trained on": inside & ~forced}
     utility = Estimate.of_mean(accuracy[runs:].tolist())
     found: dict[str, Any] = {"accuracy": utility}
@@ -189,24 +137,9 @@ def judge(study: Study, parts: list[dict[str, Any]], *, reads_records: bool) -> 
         found["hit@1"] = Estimate.of_mean(hits[:runs].tolist())
     for name, arm in arms.items():
         for fpr in FPRS:
-            # Each run's threshold comes from the non-members of all other runs.
-            above = np.zeros(arm.shape, dtype=bool)
-            for run in range(runs):
-                out = np.delete(scores, run, 0)[~np.delete(inside, run, 0)]
-                above[run] = scores[run] > np.quantile(out, 1 - fpr)
-            found[f"TPR at {fpr:g} FPR, {name}"] = _share(above, arm)
+            hits = rates.above(scores, inside, fpr)
+            found[f"TPR at {fpr:g} FPR, {name}"] = rates.share(hits, arm)
     return found
-
-
-def _share(above: np.ndarray, arm: np.ndarray) -> Estimate:
-    """Share of the arm's trials above the threshold, clustered by run and by canary."""
-    trials = int(arm.sum())
-    if not trials:
-        return Estimate(math.nan)
-    value = float(above[arm].mean())
-    influence = np.where(arm, above - value, 0.0) / trials
-    clusters = Clusters.separate(arm.shape[1])
-    return rate(value, influence, clusters, at_most=trials, trials=trials)
 
 
 def figure(table: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:

@@ -10,9 +10,11 @@ from limbeck.audit.images.signals import ImageSignals
 from limbeck.audit.plan import Plan
 from limbeck.audit.signals import observe
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.synthesize.form import Form
+from limbeck.train.base import Classifier
 from limbeck.workers import cpu_seconds, one_thread
 
 _SLICE = 1_000  # records on which the reading of private data is timed
@@ -48,11 +50,23 @@ def estimate(
         return _pipeline(mechanism, plan, test, rows, device)
 
 
-def _pipeline(
-    pipeline: Pipeline, plan: Plan, test: LabeledDataset, rows: int, device: str
-) -> Estimated:
-    data, reading, run = plan.data, 0.0, 0.0
-    synthetic = None
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A few steps of a pipeline, timed: CPU-seconds of one reading and of one run, multiplied.
+
+    synthetic, classifier: what those few steps made; None where the pipeline makes none.
+    """
+
+    reading: float
+    run: float
+    synthetic: SyntheticDataset | None
+    classifier: Classifier | None
+
+
+def trial(pipeline: Pipeline, data: LabeledDataset, device: str) -> Trial:
+    """Time a few steps of each part on ``data`` in this thread; the second of two times counts."""
+    reading, run = 0.0, 0.0
+    synthetic, classifier = None, None
     if pipeline.synthesizer is not None:
         short, factor = pipeline.synthesizer.abridged()
         some = _slice(data, short.needs_per_class)
@@ -66,22 +80,34 @@ def _pipeline(
             reading = (cpu_seconds() - started) * len(data) / len(some)
             synthetic = short.craft(read, Form.of(data), [0], device=device)[0]
             run += factor * _timed(lambda: short.craft(read, Form.of(data), [0], device=device))
-        if len(plan.control) > 1:
-            asked = plan.data.select(plan.observed[:_QUERIED].tolist())
-            known = known_embedders(pipeline.synthesizer, plan.data, device=device)
-            started = cpu_seconds()
-            reader = ImageSignals(asked, plan.control, known=known)
-            preparing = cpu_seconds() - started
-            reading += preparing * len(plan.observed) / len(asked)
-            made = synthetic
-            run += _timed(lambda: reader.read(made))
     if pipeline.trainer is not None:
         trainer, factor = pipeline.trainer.abridged()
         training = data if synthetic is None else synthetic
         classifier = trainer.fit(training, seed=0, device=device)
         run += factor * _timed(lambda: trainer.fit(training, seed=0, device=device))
+    return Trial(reading, run, synthetic, classifier)
+
+
+def _pipeline(
+    pipeline: Pipeline, plan: Plan, test: LabeledDataset, rows: int, device: str
+) -> Estimated:
+    data = plan.data
+    tried = trial(pipeline, data, device)
+    reading, run = tried.reading, tried.run
+    synthetic, classifier = tried.synthetic, tried.classifier
+    if pipeline.synthesizer is not None and synthetic is not None and len(plan.control) > 1:
+        asked = data.select(plan.observed[:_QUERIED].tolist())
+        known = known_embedders(pipeline.synthesizer, data, device=device)
+        started = cpu_seconds()
+        reader = ImageSignals(asked, plan.control, known=known)
+        preparing = cpu_seconds() - started
+        reading += preparing * len(plan.observed) / len(asked)
+        made = synthetic
+        run += _timed(lambda: reader.read(made))
+    if classifier is not None:
         few = test.select(range(min(_QUERIED, len(test))))
-        asking = _timed(lambda: observe(classifier, few.inputs, few.labels, plan.views))
+        asked_of = classifier
+        asking = _timed(lambda: observe(asked_of, few.inputs, few.labels, plan.views))
         run += asking * len(plan.groups) / len(few)
     return Estimated(reading, run, rows)
 

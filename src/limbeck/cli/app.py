@@ -21,6 +21,7 @@ from limbeck.cli.methods import methods
 from limbeck.cli.options import expand
 from limbeck.cli.predict import predict
 from limbeck.cli.report import report
+from limbeck.cli.reproduce import reproduce
 from limbeck.cli.train import train
 from limbeck.errors import LimbeckError
 
@@ -70,6 +71,7 @@ _COMMANDS = (
     audit,
     copying,
     report,
+    reproduce,
     methods,
     data,
     doctor,
@@ -101,8 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         console.error(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
-        goes_on = "an audit goes on where it stopped when run again"
-        rest = goes_on if given[:1] == ["audit"] else "nothing was written"
+        goes_on = "what was finished is kept, and the rest done when run again"
+        rest = goes_on if given[:1] in (["audit"], ["reproduce"]) else "nothing was written"
         console.error(f"interrupted; {rest}")
         return Exit.INTERRUPTED
     except Exception as error:

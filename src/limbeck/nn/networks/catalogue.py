@@ -78,8 +78,8 @@ def make(
         "vgg11-group", "resnet18-group" (group norm); "tanh-cnn" (at least 12 pixels); "mlp" and
         "linear" for records of any shape.
     width: channels of the first convolution, to which those of the others are in proportion
-        (the literature's: ConvNet and AlexNet 128, VGG-11 and ResNet-18 64, TanhCNN 28, LeNet 6), or units of
-        each hidden layer of an MLP (256).
+        (the literature's: ConvNet and AlexNet 128, VGG-11 and ResNet-18 64, TanhCNN 28, LeNet 6),
+        or units of each hidden layer of an MLP (256).
     Raises OptionError for an unknown name or a shape the network cannot serve.
     """
     kind = family(name)

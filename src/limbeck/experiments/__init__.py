@@ -1,0 +1,1 @@
+"""Experiments: many mechanisms compared under one plan, and the papers' claims tried again."""

@@ -1,0 +1,134 @@
+"""A paper's claim, our figures for it, and the verdict that follows from their intervals.
+
+What would bear a claim out is written down as a range before anything runs. Where the whole
+interval lies in the range the figure agrees, where it lies wholly outside it disagrees, and
+otherwise the experiment cannot tell. No verdict rests on a point value.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from limbeck.types import Estimate
+
+Verdict = Literal["agrees", "disagrees", "can't tell"]
+Unit = Literal["percent", "points", "number"]
+"""How a figure is printed: a rate, a difference of rates, or a number of no unit."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One of our figures, and where it would have to lie for the claim to hold.
+
+    lowest, highest: that range, ends included. With neither the figure stands beside the others
+        and decides nothing.
+    """
+
+    what: str
+    estimate: Estimate
+    lowest: float = -math.inf
+    highest: float = math.inf
+    unit: Unit = "percent"
+
+    @property
+    def decides(self) -> bool:
+        """Whether the verdict depends on this figure."""
+        return math.isfinite(self.lowest) or math.isfinite(self.highest)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What this figure says alone; an estimate without an interval says nothing."""
+        low, high = self.estimate.low, self.estimate.high
+        if math.isnan(low) or math.isnan(high):
+            return "can't tell"
+        if self.lowest <= low and high <= self.highest:
+            return "agrees"
+        return "disagrees" if high < self.lowest or low > self.highest else "can't tell"
+
+    @property
+    def wanted(self) -> str:
+        """The range in words; empty where the figure decides nothing."""
+        low, high = (_written(end, self.unit) for end in (self.lowest, self.highest))
+        if math.isfinite(self.lowest) and math.isfinite(self.highest):
+            return f"within {low} to {high}"
+        if math.isfinite(self.lowest):
+            return f"at least {low}"
+        return f"at most {high}" if self.decides else ""
+
+    def __str__(self) -> str:
+        wanted = f" (holds: {self.wanted})" if self.decides else ""
+        return f"{self.what}: {written(self.estimate, self.unit)}{wanted}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a range without an end has None there."""
+        ends = {"lowest": self.lowest, "highest": self.highest}
+        return {
+            "what": self.what,
+            "estimate": self.estimate.to_json(),
+            "unit": self.unit,
+            **{name: end if math.isfinite(end) else None for name, end in ends.items()},
+            "verdict": self.verdict if self.decides else None,
+        }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What somebody said, and what we measured.
+
+    words: the claim, in our words. source: who made it. published: the figure that was published,
+    in words, where it is known. remark: what a reader must know to weigh the verdict.
+    """
+
+    words: str
+    source: str
+    measured: tuple[Measured, ...]
+    published: str | None = None
+    remark: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of all deciding figures together."""
+        return together(m.verdict for m in self.measured if m.decides)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``claims.json``."""
+        return {
+            "claim": self.words,
+            "source": self.source,
+            "published": self.published,
+            "measured": [m.to_json() for m in self.measured],
+            "verdict": self.verdict,
+            "remark": self.remark,
+        }
+
+
+def together(verdicts: Iterable[Verdict]) -> Verdict:
+    """A claim about several figures fails with one of them, and holds with all of them."""
+    found = set(verdicts)
+    if "disagrees" in found:
+        return "disagrees"
+    return "agrees" if found == {"agrees"} else "can't tell"
+
+
+def written(estimate: Estimate, unit: Unit) -> str:
+    """A figure with its interval on paper; one that has none says so."""
+    value, low, high = (_written(v, unit) for v in (estimate.value, estimate.low, estimate.high))
+    if not math.isfinite(estimate.value):
+        return value
+    return f"{value} (no interval)" if math.isnan(estimate.low) else f"{value} [{low}, {high}]"
+
+
+def percent(rate: Estimate) -> str:
+    """A rate with its interval on paper."""
+    return written(rate, "percent")
+
+
+def _written(value: float, unit: Unit) -> str:
+    if not math.isfinite(value):
+        return "not measured"
+    if unit == "number":
+        return f"{value:.3g}"
+    # Rounded first and then added to zero: no "-0.0".
+    hundred = round(100 * value, 1) + 0.0
+    return f"{hundred:.1f}%" if unit == "percent" else f"{hundred:+.1f} points"
