@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def reproduce(
     *,
-    key: Annotated[str, typer.Argument(metavar="PAPER", help="The paper: its key, or any word for the list.")],
+    key: Annotated[str, typer.Argument(metavar="PAPER", help="gujarathi2022 or kaleidoscope2024.")],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="Folder of the results; a stopped run goes on there."),
