@@ -7,6 +7,7 @@ from limbeck import coins, recipe, registry
 from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy import sums
 from limbeck.privacy.sampled import Sampler
+from limbeck.privacy.shards import Shards
 from limbeck.synthesize.form import Form
 
 pytest.importorskip("opacus", reason="private methods need the extra 'private'")
@@ -23,6 +24,8 @@ QUICK = {
     },
     "private-ridge": {"features": 5},
     "dp-merf": {"ipc": 1, "features": 10, "steps": 2, "batch": 2, "width": 2},
+    "dp-sinkhorn": {"ipc": 1, "rate": 0.5, "steps": 2, "batch": 2, "width": 2},
+    "gs-wgan": {"ipc": 1, "shards": 2, "steps": 2, "batch": 2, "warmup": 0, "width": 2},
 }
 SYNTHESIZERS = [m for m in registry.methods("synthesizer").values() if m.guarantee != "none"]
 TRAINERS = [m for m in registry.methods("trainer").values() if m.guarantee != "none"]
@@ -73,6 +76,14 @@ def reads(monkeypatch):
             found.append("count")
         init(self, *given, **words)
 
+    for cls, name in ((Sampler, "jointly"), (Shards, "step")):
+        plain = getattr(cls, name)
+
+        def read(*given, plain=plain, name=name, **words):
+            found.append(name)
+            return plain(*given, **words)
+
+        monkeypatch.setattr(cls, name, read)
     monkeypatch.setattr(Sampler, "step", stepped)
     monkeypatch.setattr(Sampler, "__init__", counted)
     return found

@@ -11,6 +11,7 @@ from limbeck.errors import LimbeckError
 _POOL = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 4, "pairs": 2}
 _GRADIENTS = {"ipc": 2, "network": "convnet2", "width": 4, "networks": 2, "outer": 2}
 _STUDENTS = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 3, "student_steps": 2}
+_CRITICS = {"warmup": 1, "critic_steps": 1, "critic_batch": 2, "critic_width": 4}
 QUICK = {
     "dm": _POOL,
     "dm-ridge": _POOL,
@@ -26,8 +27,13 @@ QUICK = {
     "private-matching": {**_POOL, "features": 8, "waves": 1.0, "frequencies": 4},
     "private-copula": {"ipc": 2, "steps": 0, "features": 8},
     "dp-merf": {"ipc": 2, "features": 20, "steps": 4, "batch": 3, "width": 4},
+    "dp-sinkhorn": {"ipc": 2, "rate": 0.5, "steps": 3, "batch": 2, "width": 4},
+    "gs-wgan": {**_CRITICS, "ipc": 2, "shards": 2, "steps": 3, "batch": 2, "width": 4},
+    "cgan": {"ipc": 2, "steps": 3, "batch": 4, "width": 4, "network_width": 8},
+    "diffusion": {"ipc": 2, "steps": 3, "batch": 4, "width": 4, "jumps": 2},
 }
-_GENERATED = ("dp-merf", "private-copula")  # nothing there to pack
+# Nothing there to pack.
+_GENERATED = ("cgan", "diffusion", "dp-merf", "dp-sinkhorn", "gs-wgan", "private-copula")
 NAMES = list(registry.methods("synthesizer"))
 PRIVATE = [name for name in NAMES if registry.methods()[name].guarantee != "none"]
 

@@ -4,6 +4,7 @@ The first use of ``torch.optim`` imports PyTorch's compiler: three CPU-seconds i
 process, more than a small training takes.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -39,14 +40,26 @@ class MomentumSGD:
             value.sub_(speed, alpha=rate)
 
 
+def cosine(step: int, steps: int, warmup: float = 0.0) -> float:
+    """Share of the learning rate at ``step`` of 0 to ``steps`` - 1: falling to zero as a cosine.
+
+    warmup: share of the steps over which it rises first. Adam's first steps are as long as any, and
+    all in one direction: they can drive a generator's sigmoids to where they have no slope.
+    """
+    rise = min(1.0, (step + 1) / (warmup * steps)) if warmup > 0 else 1.0
+    return rise * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
 class Adam:
     """Steps of equal size for parameters of any scale (Kingma & Ba 2015, arXiv 1412.6980, alg. 1).
 
-    parameters: as for MomentumSGD. Moments decay by 0.9 and 0.999, as published.
+    parameters: as for MomentumSGD. momentum: decay of the first moment, published as 0.9; the
+        second decays by 0.999.
     """
 
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
+    def __init__(self, parameters: Iterable[Tensor], *, momentum: float = 0.9) -> None:
         self.parameters = list(parameters)
+        self.momentum = momentum
         self._mean = [torch.zeros_like(p) for p in self.parameters]
         self._square = [torch.zeros_like(p) for p in self.parameters]
         self._steps = 0
@@ -59,10 +72,13 @@ class Adam:
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:
         """One step at learning rate ``rate`` along the given gradients."""
         self._steps += 1
-        first, second = 1 - 0.9**self._steps, 1 - 0.999**self._steps  # moments start at zero
+        first, second = (
+            1 - self.momentum**self._steps,
+            1 - 0.999**self._steps,
+        )  # moments start at zero
         state = zip(self.parameters, self._mean, self._square, gradients, strict=True)
         for value, mean, square, gradient in state:
-            mean.lerp_(gradient, 0.1)
+            mean.lerp_(gradient, 1 - self.momentum)
             square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
             size = (square / second).sqrt_().add_(1e-8)
             value.addcdiv_(mean, size, value=-rate / first)

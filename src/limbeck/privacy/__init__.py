@@ -7,6 +7,8 @@ gaussian.py   from noise to (epsilon, delta) and back, exactly, for Gaussian noi
 accountant.py the ledger as events of dp_accounting, and their epsilon by privacy loss distributions
 entropy.py    coins and noise of sampled steps, from the operating system's entropy
 sampled.py    Poisson-sampled Gaussian steps, declared beforehand; clipping.py is Opacus' part in it
+shards.py     disjoint parts of the records, whose bounded answers are summed with noise
+blocks.py     answers of several sets of records: side by side, cut to a norm, with noise
 queries.py    a noisy sum as it is asked for: its sensitivity, and the event that it becomes
 noisy_sum.py  a sum with its noise, drawn once
 budget.py     the owner of the private data: it spends before it answers, and writes the ledger

@@ -24,6 +24,7 @@ from limbeck.privacy.queries import Query
 from limbeck.privacy.records import Bound, Embedding, Statistic, embed
 from limbeck.privacy.sampled import GRID, Sampler, Steps, multiplier_for
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
+from limbeck.privacy.shards import Shards, declare
 from limbeck.privacy.shared import Shared
 from limbeck.types import Adjacency, Event, Guarantee, Unit
 
@@ -200,19 +201,50 @@ class Budget:
             insecure_seed=self._insecure_seed,
         )
 
-    def _spend(self, query: Query) -> float:
-        """Enter a query in the ledger and return the scale of its noise, in grid steps."""
-        if not 0 < query.share <= 1:
-            raise OptionError(
-                f"{query.name}: a share of the budget is in (0, 1], not {query.share:g}"
-            )
+    def shards(
+        self, name: str, *, shards: int, norm: float, count: int, share: float, device: str = "cpu"
+    ) -> Shards:
+        """``count`` noisy sums over ``shards`` parts of each class, worth ``share`` in all.
+
+        norm: that the answer of each part is cut to. BudgetError, before anything is read, where
+        less is left. The noise is floating point (see ``entropy``).
+        """
+        affordable = self._afford(name, share)
+        self._spent.append(affordable)
+        turns = declare(
+            shards=shards,
+            norm=norm,
+            count=count,
+            mu=math.sqrt(affordable) * self._mu,
+            classes=len(self.classes),
+            adjacency=self.adjacency,
+            unit=self.unit,
+        )
+        if self.epsilon is not None:
+            self._events.append(turns.event(name))
+        return Shards(
+            self._private,
+            turns,
+            unit=self.unit,
+            device=device,
+            insecure_seed=self._insecure_seed,
+        )
+
+    def _afford(self, name: str, share: float) -> float:
+        """The share of the budget that may be spent where ``share`` is asked for."""
+        if not 0 < share <= 1:
+            raise OptionError(f"{name}: a share of the budget is in (0, 1], not {share:g}")
         left = self.left
-        if query.share > left + _ROUNDING or left == 0.0:
+        if share > left + _ROUNDING or left == 0.0:
             raise BudgetError(
-                f"{query.name}: {query.share:.3g} of the privacy budget asked for, {left:.3g} "
+                f"{name}: {share:.3g} of the privacy budget asked for, {left:.3g} "
                 "left; ask for a smaller share or start anew with other data"
             )
-        affordable = replace(query, share=min(query.share, left))
+        return min(share, left)
+
+    def _spend(self, query: Query) -> float:
+        """Enter a query in the ledger and return the scale of its noise, in grid steps."""
+        affordable = replace(query, share=self._afford(query.name, query.share))
         if self.epsilon is None:
             self._spent.append(affordable.share)
             return 0.0

@@ -15,6 +15,7 @@ from limbeck.privacy.budget import Budget, protected
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.queries import Query
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
+from limbeck.privacy.shards import MECHANISM as FULL
 from limbeck.privacy.shared import Shared
 from limbeck.privacy.words import in_words
 from limbeck.recipe import options
@@ -118,6 +119,9 @@ def stated(guarantee: Guarantee | None, noise: str = "none") -> dict[str, Any]:
 
 
 _NOISES = {
+    FULL: (
+        "Gaussian in floating point, from the operating system's entropy: rounding is not covered"
+    ),
     "discrete Gaussian": "discrete Gaussian, from the operating system's entropy by OpenDP",
     SAMPLED: (
         "Gaussian in floating point, from the operating system's entropy, on sums clipped by "

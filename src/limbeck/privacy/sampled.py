@@ -6,6 +6,9 @@ computes one row a unit, cuts rows to a norm, sums them and adds noise once [Aba
 arXiv:1607.00133, algorithm 1]. Cutting and summing are Opacus' own (``DPOptimizer``); what it would
 draw from PyTorch's generator, which can be foreseen, comes from ``entropy`` instead.
 
+A step can also hand the records that take part to a function of all of them (``jointly``), whose
+answer is cut as a whole: a record then moves it from somewhere in a ball to somewhere else in it.
+
 Not covered: rows, norms and sums are float32, and the noise is floating point. A norm may exceed
 its bound by a part in 10^6, and the last bits of a sum depend on its order.
 """
@@ -18,13 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from scipy import optimize
 from torch import Tensor
 
 from limbeck.coins import derive
 from limbeck.errors import BudgetError, OptionError
 from limbeck.privacy.accountant import epsilon_declared
+from limbeck.privacy.blocks import cut, noised, padded
 from limbeck.privacy.entropy import Coins
 from limbeck.privacy.noise import discrete_gaussian
 from limbeck.types import Adjacency, Event
@@ -37,6 +41,12 @@ _CLOSE = 5e-4  # of the logarithm of a noise multiplier
 Rows = Callable[[Tensor, Tensor], Sequence[Tensor]]
 """Inputs (n, ...) and targets (n, ...) to each record's gradients: (n, *shape) a parameter."""
 
+Blocks = Callable[[Tensor, Tensor], Tensor]
+"""Records (classes, m, ...) and how many of the m each class has (classes,) to (classes, ...).
+
+The block of a class is a function of its own records alone; places beyond their number hold zeros.
+"""
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -44,7 +54,7 @@ class Steps:
 
     rate: chance of each unit to take part in a step, a public number.
     count: steps. multiplier: standard deviation of the noise as a multiple of ``norm``.
-    norm: that the joint norm of a unit's rows is cut to.
+    norm: the most that a unit can move a sum, in L2 norm.
     """
 
     rate: float
@@ -139,18 +149,37 @@ class Sampler:
         rows: a function of each record alone, called with at most ``chunk`` records at a time.
         BudgetError once all steps that were declared are done.
         """
-        if self.done >= self.steps.count:
-            raise BudgetError(
-                f"{self.steps.count} noisy steps were declared and all are done; declare more "
-                "before the first"
-            )
-        self.done += 1
+        self._begin()
         optimiser = self._optimiser
         optimiser.zero_grad()
         for at in [*torch.split(self._draw(), chunk)] or [torch.zeros(0, dtype=torch.int64)]:
             self._accumulate(rows, at)
         optimiser.add_noise()
         return [p.grad.detach().clone() for p in optimiser.params]
+
+    def jointly(self, read: Blocks, classes: int) -> Float[Tensor, "classes ..."]:
+        """Noisy blocks, one a class, of all records of a random part of the units.
+
+        Each block is cut to half of the norm, so that a record, which is in one class, moves it by
+        the norm at most, however the block depends on it. A class of whom nobody takes part gets
+        a block of zeros. BudgetError as in ``step``.
+        """
+        self._begin()
+        at = self._draw()
+        found, sizes = padded(self._inputs[at], self._targets[at], classes)
+        blocks = cut(
+            read(found.to(self._device), sizes.to(self._device)).detach(), self.steps.norm / 2
+        )
+        blocks[(sizes == 0).to(blocks.device)] = 0
+        return noised(blocks, self.steps.multiplier * self.steps.norm, self._coins)
+
+    def _begin(self) -> None:
+        if self.done >= self.steps.count:
+            raise BudgetError(
+                f"{self.steps.count} noisy steps were declared and all are done; declare more "
+                "before the first"
+            )
+        self.done += 1
 
     def _accumulate(self, rows: Rows, at: Int64[Tensor, " chunk"]) -> None:
         if len(at):

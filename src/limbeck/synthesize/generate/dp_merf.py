@@ -22,6 +22,7 @@ from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Progress
 from limbeck.synthesize.form import Form
+from limbeck.synthesize.generate.drawing import Drawing
 from limbeck.synthesize.initialise.base import labels
 from limbeck.synthesize.private import Answers, PrivateSynthesizer
 
@@ -125,22 +126,15 @@ class DPMERF(PrivateSynthesizer):
         optimiser = Adam(generator.parameters())
         coin = coins.generator(seed, "codes")
         each = labels(classes, self.batch).to(device)
+        drawing = Drawing(self, form, self.ipc, seed, device)
         for step in range(self.steps):
             codes = torch.randn(len(each), self.code, generator=coin).to(device)
             found = phi(generator(codes, each)).unflatten(0, (classes, -1)).mean(1)
             loss = (found - wanted).square().sum()
             decay = 0.5 * (1 + math.cos(math.pi * step / self.steps))
             optimiser.minimise(loss, self.learning_rate * decay)
-            if progress is not None:
-                done = (step + 1) / self.steps
-                last = step + 1 == self.steps or step % 50 == 0
-                progress(done, self._drawn(generator, form, seed, device) if last else None)
-        return self._drawn(generator, form, seed, device)
-
-    def _drawn(self, generator: Generator, form: Form, seed: int, device: str) -> SyntheticDataset:
-        chosen = labels(len(form.classes), self.ipc)
-        images = generator.draw(chosen, coins.generator(seed, "images"), device=device)
-        return self.release(images, chosen, form)
+            drawing.report(progress, generator, step, self.steps)
+        return drawing(generator)
 
 
 class RandomFeatures:
