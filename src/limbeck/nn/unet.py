@@ -72,7 +72,8 @@ class UNet(nn.Module):
             x = block(torch.cat([x, kept.pop()], 1), known)
             x = F.interpolate(x, scale_factor=2.0) if k < self.halvings else x
         x = self.out(F.silu(self.norm(x)))
-        return x[..., top : top + height, left : left + width]
+        found: Tensor = x[..., top : top + height, left : left + width]
+        return found
 
 
 def waves(times: Float[Tensor, " n"], size: int) -> Float[Tensor, "n size"]:
@@ -102,5 +103,5 @@ class _Block(nn.Module):
         y = self.first(F.silu(self.first_norm(x)))
         scale, shift = self.told(known)[:, :, None, None].chunk(2, 1)
         y = self.second(F.silu(self.second_norm(y) * (1 + scale) + shift))
-        beside: Tensor = self.beside(x)
-        return beside + y
+        found: Tensor = self.beside(x) + y
+        return found

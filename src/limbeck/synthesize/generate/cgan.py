@@ -29,7 +29,7 @@ from limbeck.synthesize.generate.drawing import WARMUP, Drawing
     paper="Mirza & Osindero 2014, arXiv 1411.1784; penalty of Mescheder et al. 2018, 1801.04406",
     access="records",
     guarantee="none",
-    cost="TODO",
+    cost="1,400 images of 8x8: 20 CPU-seconds",
 )
 @options
 class CGAN(Synthesizer):

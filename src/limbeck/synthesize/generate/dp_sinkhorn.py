@@ -33,7 +33,7 @@ from limbeck.synthesize.private import PrivateSynthesizer
     paper="Cao, Bie, Vahdat, Fidler & Kreis 2021, arXiv 2111.01177",
     access="records",
     guarantee="(epsilon, delta)",
-    cost="TODO",
+    cost="1,400 images of 8x8: 30 CPU-seconds",
 )
 @options
 class DPSinkhorn(PrivateSynthesizer):
@@ -59,15 +59,15 @@ class DPSinkhorn(PrivateSynthesizer):
     """
 
     ipc: Annotated[int, Field(ge=1)] = 100
-    rate: Annotated[float, Field(gt=0, le=1)] = 0.02
-    steps: Annotated[int, Field(ge=1)] = 500
+    rate: Annotated[float, Field(gt=0, le=1)] = 0.015
+    steps: Annotated[int, Field(ge=1)] = 600
     batch: Annotated[int, Field(ge=1)] = 10
     clip: Annotated[float, Field(gt=0)] = 0.5
     blur: Annotated[float, Field(gt=0)] = 0.05
     fresh: Annotated[float, Field(ge=0, le=1)] = 0.4
     learning_rate: Annotated[float, Field(gt=0)] = 0.003
     width: Annotated[int, Field(ge=1)] = 16
-    code: Annotated[int, Field(ge=1)] = 8
+    code: Annotated[int, Field(ge=1)] = 4
 
     gaussian = False  # sampled steps have no single mu
 
@@ -103,8 +103,8 @@ class DPSinkhorn(PrivateSynthesizer):
 
         def images() -> Float[Tensor, "classes b d"]:
             drawn = torch.randn(len(each), self.code, generator=codes).to(device)
-            made: Tensor = generator(drawn, each)
-            return made.flatten(1).unflatten(0, (classes, self.batch))
+            made: Tensor = generator(drawn, each).flatten(1).unflatten(0, (classes, self.batch))
+            return made
 
         kept = self.batch - round(self.fresh * self.batch)
         for step in range(self.steps):
