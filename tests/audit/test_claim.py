@@ -8,6 +8,7 @@ import pytest
 from limbeck.audit.attacks.base import Observed
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.inference.claim import examine
+from limbeck.audit.inference.epsilon import epsilon_lower_bound
 from limbeck.audit.inference.intervals import Clusters
 from limbeck.privacy.gaussian import epsilon_of, mu_of
 from limbeck.types import Guarantee
@@ -54,6 +55,20 @@ def test_the_generic_bound_refutes_a_claim_without_a_curve():
     found = examine(claimed(0.1, stated=False), gaussian(3.0, 1), HALVES, SINGLE)
     assert found.refuted and "the runs show at least" in found.sentence
     assert math.isnan(found.curve_p_value) and found.curve_bound is None
+
+
+def test_what_one_audit_in_20_shows_by_chance_refutes_nothing():
+    """The alarm is for what would be seen in one of 1,000: a bound at 95% may exceed the truth."""
+    leaks = gaussian(3.0, 1)
+    bounds = {
+        level: epsilon_lower_bound(leaks, HALVES, SINGLE, delta=DELTA, level=level).value
+        for level in (0.95, 0.999)
+    }
+    between = sum(bounds.values()) / 2
+    assert bounds[0.999] < between < bounds[0.95]
+    for epsilon, refuted in ((between, False), (bounds[0.999] * 0.99, True)):
+        found = examine(Guarantee(epsilon, DELTA), leaks, HALVES, SINGLE)
+        assert found.refuted is refuted
 
 
 def test_records_that_share_a_coin_are_covered_by_the_claim_for_all_of_them():

@@ -54,6 +54,15 @@ def test_the_signal_is_the_one_that_tells_most_in_the_other_half():
     assert (found[0].risk.trials <= RUNS // 2).all()
 
 
+def test_what_tells_in_the_judged_half_alone_is_not_chosen():
+    seen = left(np.zeros(CANARIES + ORDINARY + 5))
+    inside, images = seen.membership[:, seen.groups != "control"], seen.images.copy()
+    images[seen.halves, 0] += 8.0 * inside[seen.halves]
+    images[~seen.halves, 1] += 2.0 * inside[~seen.halves]
+    found = exposures(replace(seen, images=images), ATTACKS, ATTACKS)
+    assert [e.signal for e in found] == ["tracing", "tracing"]
+
+
 def test_a_group_that_half_a_cannot_tell_of_is_left_out():
     seen = left(np.zeros(CANARIES + ORDINARY + 5))
     crowded = seen.membership.copy()

@@ -11,6 +11,7 @@ from limbeck.audit.signals import margins
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.train.kernel_ridge import KernelRidge
+from limbeck.train.standard import Standard
 
 CLASSES = ("a", "b", "c")
 
@@ -31,6 +32,26 @@ def test_the_first_row_is_kernel_ridge_regression():
     classifier = KernelRidge().fit(release, seed=0)
     expected = margins(classifier.logits(records.inputs), records.labels)[0]
     np.testing.assert_allclose(found[0], expected.numpy(), rtol=1e-5)
+
+
+def test_the_second_row_is_the_mean_over_different_networks(monkeypatch):
+    records, release = draw(9, 0), released(draw(12, 1))
+    seeds = []
+    fit = Standard.fit
+
+    def watched(self, data, *, seed, device="cpu"):
+        seeds.append(seed)
+        return fit(self, data, seed=seed, device=device)
+
+    monkeypatch.setattr(Standard, "fit", watched)
+    found = Retrained(records).signal(release)[1]
+    assert len(set(seeds)) == len(seeds) > 1
+    network = Standard("mlp").resolve(records.shape)
+    each = [
+        margins(fit(network, release, seed=s).logits(records.inputs), records.labels)[0]
+        for s in seeds
+    ]
+    np.testing.assert_allclose(found, torch.stack(each).mean(0).numpy(), rtol=1e-5)
 
 
 def test_copies_with_labels_of_their_own_stand_out_for_every_classifier():

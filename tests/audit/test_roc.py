@@ -135,6 +135,18 @@ def test_p_values_hold_their_level_where_alike_records_share_a_coin():
     assert (below <= 14).all()
 
 
+def test_a_rates_p_value_is_a_binomial_tests_of_half_of_the_hits():
+    scores, member = draw(4, runs=12, records=60, shift=0.7)
+    (point,) = roc.operating(roc.Trials(scores, member), (0.1,))
+    true, false = round(point.tpr.value * member.sum()), point.false_positives
+    # The tail of a binomial as a beta's: defined between whole numbers, too.
+    expected = stats.beta.cdf(member.mean(), true / 2, false / 2 + 1)
+    assert point.p_value == pytest.approx(expected, rel=1e-9)
+    every = stats.binom.sf(true - 1, true + false, member.mean())
+    assert every == pytest.approx(stats.beta.cdf(member.mean(), true, false + 1), rel=1e-9)
+    assert point.p_value > 10 * every
+
+
 def test_hits_that_share_a_coin_weigh_as_one():
     member = np.random.default_rng(18).random((16, 40)) < 0.5
     scores = member + np.random.default_rng(19).standard_normal(member.shape)

@@ -35,16 +35,15 @@ def attack_release(
     asked = np.concatenate([ordinary, control])
     queries = plan.queries.select(torch.from_numpy(asked))
     seen = observe(classifier, queries.inputs, queries.labels, plan.views)
-    runs = len(shadows.signals)
     membership = np.vstack([shadows.membership[:, asked], np.ones(len(asked), dtype=bool)])
     found = []
     for kind, signal in enumerate(SIGNALS[: shadows.signals.shape[2]]):
         if signal not in ATTACK.reads:
             continue
-        # The release joins the runs as one more, which serves none of them as a reference.
+        # The release joins the runs as one more: one that had all the records, and so serves
+        # offline attacks as a reference for none of them.
         signals = np.concatenate([shadows.signals[:, :, kind][:, :, asked], seen[None, :, kind]])
-        references = np.arange(runs + 1) < runs
-        scores = ATTACK.score(Observed(signals, membership, reference_runs=references))[-1]
+        scores = ATTACK.score(Observed(signals, membership))[-1]
         value, p_value = area(scores[: len(ordinary)], scores[len(ordinary) :])
         found.append(
             evidence.Released(
