@@ -97,7 +97,8 @@ def coverage(repetitions: int, seed: int) -> None:
             error = np.std([e.value - truth for e, truth in figures])
             width = np.mean([e.high - e.low for e, _ in figures]) / (2 * 1.96 * error)
             row.append(f"{held:5.1f} ({width:4.2f})")
-            # A rate that an audit of this size calls "not resolvable" is counted apart.
+            # An audit of this size calls the rate "not resolvable", prints no interval and keeps a
+            # far wider one: what this one would be worth is counted apart, and is the reason.
             fpr = float(name.partition("@")[2] or 1.0)
             resolved = fpr * runs * units / 2 >= roc.EXPECTED_FALSE_POSITIVES
             cells[resolved] += 1
@@ -105,7 +106,7 @@ def coverage(repetitions: int, seed: int) -> None:
                 outside[resolved][what] += bool(true)
         head = f"{runs:4} {units:7} {shift:5} {effect[0]:6} {effect[1]:3} {effect[2]:6}   "
         print(head + " ".join(f"{cell:>12}" for cell in row), flush=True)
-    for resolved, word in ((True, "resolvable"), (False, "called not resolvable")):
+    for resolved, word in ((True, "resolvable"), (False, "not resolvable, so that it is not used")):
         counts = ", ".join(f"{count} {what}" for what, count in outside[resolved].items())
         print(f"Of {cells[resolved]} {word}: {counts}")
 
@@ -141,9 +142,10 @@ def _estimates(
     neither = (special.ndtr(one * shift / np.sqrt(spread + 2 * record**2)) * both).sum()
     area = same_run / runs + same_record / units + neither * (1 - 1 / runs - 1 / units)
     yield roc.auc(trials)[0], float(area)
-    for point, at in zip(roc.operating(trials), trials.thresholds(roc.NOMINAL_FPRS), strict=True):
-        yield point.tpr.plain(), above(at, shift)
-        yield point.realised_fpr.plain(), above(at, 0.0)
+    wide = tuple(roc.WIDER * fpr for fpr in roc.NOMINAL_FPRS)
+    for at, more in zip(*map(trials.thresholds, (roc.NOMINAL_FPRS, wide)), strict=True):
+        yield trials.hit_rate(member, at, more), above(at, shift)
+        yield trials.hit_rate(~member, at, more), above(at, 0.0)
 
 
 def soundness(repetitions: int, seed: int) -> None:

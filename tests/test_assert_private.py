@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limbeck.audit.from_signals import Signals, audit_signals
+from limbeck.audit.from_signals import audit_signals
 from limbeck.audit.gate import gate
+from limbeck.audit.given_signals import Signals
 from limbeck.audit.result import Audit
 from limbeck.errors import OptionError, StoreError
 from limbeck.testing import TooWeakError, assert_private

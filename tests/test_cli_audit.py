@@ -93,6 +93,8 @@ def test_another_plan_in_the_same_folder_is_refused(run: Run, audited: Path, rel
         (["--command", "no-such-program {input} {output}"], "no program is called"),
         (["--command", "true {input} {output}", "--init", "noise"], "--init and --set"),
         (["RELEASE", "--ipc", "3"], "holds the recipe already"),
+        (["RELEASE", "--attack", "mira"], "no attack is called 'mira'; there are: all, loss-"),
+        (["RELEASE", "--stop-early", "--runs", "12"], "12 runs leave no look before the end"),
         (["RELEASE", "--memory", "lots"], "8GB"),
         (["RELEASE", "--memory", "1.2.3GB"], "8GB"),
         (["RELEASE", "--max-tpr", "0.01"], "TPR@FPR"),

@@ -94,6 +94,7 @@ def test_a_program_of_scikit_learn_is_audited_killed_and_resumed(
     assert subject["holds_real_records"] is None and subject["guarantee"] is None
     assert {a["signal"] for a in subject["attacks"]} >= {"margin", "nearest-l2", "tracing"}
     assert (folder / "report.html").is_file()
+    assert str(tmp_path) not in (folder / "evidence.json").read_text()
 
     script.write_text(PROGRAMS[name] + "# changed\n")
     code, _, err = run(*words(script, folder))
@@ -191,6 +192,7 @@ def test_given_signals_are_judged_and_held_to_limits(run: Run, tmp_path: Path) -
         (["--synthetic", "SET", "--control", "digits"], "--private DATA"),
         (["--synthetic", "none.npz", *FINISHED], "no such file or folder"),
         (["--synthetic", "SET", *FINISHED, "--preset", "quick"], "--synthetic runs nothing"),
+        (["--synthetic", "SET", *FINISHED, "--attack", "all"], "audits with shadow runs"),
         (["--synthetic", "SET", *FINISHED], "lacks 'labels'"),
         (["--signals", "SET", "--private", "digits"], "--signals holds all there is"),
         (["--signals", "SET", "--ipc", "3"], "--signals runs nothing"),

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from limbeck.cli.exits import Exit
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.export import export
 from limbeck.data.synthetic import SyntheticDataset
 
 Run = Callable[..., tuple[int, str, str]]
@@ -39,7 +41,7 @@ def test_a_copy_is_measured_and_comes_first_in_the_gallery(
     assert "weights" in said["lpips"]
     page = tmp_path / "audit" / "private" / "gallery.html"
     assert said["gallery"] == str(page)
-    assert page.parent.stat().st_mode & 0o077 == 0
+    assert page.parent.stat().st_mode & 0o077 == page.stat().st_mode & 0o077 == 0
     rows = re.findall(r"<tr><td>.*?</tr>", page.read_text(encoding="utf-8"), re.DOTALL)
     assert len(rows) == 10
     first = re.findall(r"<img[^>]*>([^<]*)<", rows[0])
@@ -58,6 +60,20 @@ def test_a_table_without_a_folder(run: Run, release: Path) -> None:
     assert "gallery" not in out
 
 
+def test_a_set_from_elsewhere_is_read_too_and_what_is_none_is_told_in_one_line(
+    run: Run, release: Path, tmp_path: Path
+) -> None:
+    made = export(SyntheticDataset.load(release), tmp_path / "set.npz", "npz")
+    code, out, err = run("copying", made, "--private", "digits", "--json")
+    assert code == Exit.OK, err
+    assert json.loads(out)["measures"]["l2"]["quantiles"]["private"][0] < 1e-3
+    (tmp_path / "no.npz").write_text("nothing")
+    for path, said in ((tmp_path / "no.npz", "no .npz archive"), (tmp_path / "gone", "no such")):
+        code, out, err = run("copying", path, "--private", "digits")
+        assert (code, out) == (Exit.USAGE, "")
+        assert said in err and err.count("\n") == 1
+
+
 def test_other_data_is_refused(run: Run, release: Path, tmp_path: Path) -> None:
     code, out, err = run("copying", release, "--private", "digits", "--size", "16")
     assert (code, out) == (Exit.USAGE, "")
@@ -66,3 +82,35 @@ def test_other_data_is_refused(run: Run, release: Path, tmp_path: Path) -> None:
     file.write_text("")
     code, _, err = run("copying", release, "--private", "digits", "-o", file)
     assert code == Exit.USAGE and "this is a file" in err
+
+
+def test_lpips_is_measured_with_weights_and_only_then(
+    run: Run, release: Path, tmp_path: Path
+) -> None:
+    g = torch.Generator().manual_seed(1)
+    shapes = {
+        0: (64, 3, 11),
+        3: (192, 64, 5),
+        6: (384, 192, 3),
+        8: (256, 384, 3),
+        10: (256, 256, 3),
+    }
+    weights = {}
+    for layer, (number, (out, into, side)) in enumerate(shapes.items()):
+        weights[f"features.{number}.weight"] = torch.randn(out, into, side, side, generator=g) / 50
+        weights[f"features.{number}.bias"] = torch.zeros(out)
+        weights[f"lin{layer}.model.1.weight"] = torch.rand(1, out, 1, 1, generator=g)
+    save_file(weights, tmp_path / "lpips.safetensors")
+    few = ["--private", "digits", "--limit", "60"]
+    given = ["copying", release, *few, "--lpips-weights"]
+    code, out, err = run(*given, tmp_path / "lpips.safetensors", "--json")
+    assert code == Exit.OK, err
+    said = json.loads(out)
+    assert said["lpips"] is None and "lpips" in said["measures"]
+    assert said["measures"]["lpips"]["explicit_privacy"] > 0
+    del weights["lin3.model.1.weight"]
+    save_file(weights, tmp_path / "lpips.safetensors")
+    code, _, err = run(*given, tmp_path / "lpips.safetensors")
+    assert code == Exit.USAGE and "lacks 'lin3.model.1.weight'" in err
+    code, _, err = run(*given, tmp_path / "gone")
+    assert code == Exit.USAGE and err.count("\n") == 1

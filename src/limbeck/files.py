@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 
-def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Write ``content`` to ``path`` atomically, making the folder if missing; returns the path."""
+def write_bytes(path: str | Path, content: bytes, *, private: bool = False) -> Path:
+    """Write ``content`` to ``path`` atomically, making the folder if missing; returns the path.
+
+    private: for the eyes of its owner alone (mode 0600).
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".tmp-{target.name}-")
@@ -25,7 +28,8 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private to their owner; a release is read by others.
-        temporary.chmod(0o666 & ~_umask())
+        if not private:
+            temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -34,29 +38,38 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     return target
 
 
-def write_text(path: str | Path, text: str) -> Path:
-    """Write ``text`` as UTF-8 atomically; returns the path."""
-    return write_bytes(path, text.encode("utf-8"))
+def write_text(path: str | Path, text: str, *, private: bool = False) -> Path:
+    """Write ``text`` as UTF-8 atomically; returns the path. private: as in ``write_bytes``."""
+    return write_bytes(path, text.encode("utf-8"), private=private)
 
 
-def write_json(path: str | Path, value: Any) -> Path:
+def write_json(path: str | Path, value: Any, *, private: bool = False) -> Path:
     """Write ``value`` as JSON atomically: sorted keys, so that equal values give equal bytes.
 
+    private: as in ``write_bytes``.
     Raises ValueError for NaN and infinity, which JSON does not know.
     """
     text = json.dumps(value, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
-    return write_text(path, text + "\n")
+    return write_text(path, text + "\n", private=private)
 
 
 def write_safetensors(
-    path: str | Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None
+    path: str | Path,
+    tensors: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+    *,
+    private: bool = False,
 ) -> Path:
-    """Write named torch tensors in the safetensors format atomically; returns the path."""
+    """Write named torch tensors in the safetensors format atomically; returns the path.
+
+    private: as in ``write_bytes``.
+    """
     # Imported here: commands that write only JSON or HTML do without torch.
     from safetensors.torch import save
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return write_bytes(path, save(plain, metadata=dict(metadata) if metadata else None))
+    content = save(plain, metadata=dict(metadata) if metadata else None)
+    return write_bytes(path, content, private=private)
 
 
 def _umask() -> int:

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from limbeck.audit.finished import DUPLICATE, SetAudit, audit_finished
 from limbeck.audit.gate import gate
 from limbeck.audit.images.one_release import calibrated_scores, names
 from limbeck.audit.inference import one_set
+from limbeck.audit.inference.set_verdict import copies_p_value
 from limbeck.audit.loading import load
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
@@ -85,6 +87,26 @@ def test_ten_copied_images_are_caught_by_every_attack_with_near_certainty(copyin
     assert (found.copies.of_members, found.copies.of_control) == (10, 0)
     assert all(n.closer.value == 1 for n in found.nearness)
     assert [n.expected for n in found.nearness] == [pytest.approx(1 / 3)] * 2
+
+
+def test_one_copy_is_not_put_past_chance_and_not_passed(tmp_path):
+    """Where the sides are alike, a single copied record is a member's every second time."""
+    inputs = torch.cat([CLEAN.inputs[:19], MEMBERS.inputs[[5]]])
+    one = replace(CLEAN, inputs=inputs)
+    found = audit_finished(one, MEMBERS.select(range(80)), FEW, store=tmp_path).evidence
+    assert (found.copies.of_members, found.copies.of_control) == (1, 0)
+    assert found.copies.p_value == pytest.approx(0.5)
+    assert found.verdict.outcome == "unclear" and "look at them" in found.verdict.headline
+
+
+def test_copies_are_tested_with_sides_of_unequal_sizes():
+    assert copies_p_value(0, 0, 100, 50) == 1.0
+    assert copies_p_value(1, 0, 10, 990) == pytest.approx(0.01)
+    assert copies_p_value(1, 0, 900, 100) == pytest.approx(0.9)
+    members, control, of_members, of_control = 60, 30, 7, 1
+    table = [[of_members, members - of_members], [of_control, control - of_control]]
+    expected = stats.fisher_exact(table, alternative="greater").pvalue
+    assert copies_p_value(of_members, of_control, members, control) == pytest.approx(expected)
 
 
 def test_what_is_no_copy_to_the_eye_is_caught_by_the_attacks(leaking):

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from limbeck.audit.from_signals import Signals, audit_signals
+from limbeck.audit.from_signals import audit_signals
+from limbeck.audit.given_signals import Signals
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.result import Audit
 from limbeck.errors import LimbeckError, OptionError, StoreError
@@ -75,6 +76,8 @@ def test_the_same_signals_give_the_same_bytes_and_others_another_plan(tmp_path):
     assert one == two
     with pytest.raises(StoreError, match="another plan"):
         audit_signals(Signals(**made(seed=1)), store=tmp_path / "a")
+    with pytest.raises(StoreError, match="another plan"):
+        audit_signals(Signals(**made()), store=tmp_path / "a", attacks=["rmia-offline"])
     audit_signals(Signals(**made(seed=1)), store=tmp_path / "a", overwrite=True)
 
 
@@ -132,6 +135,9 @@ def spoilt(name):
         "population": {**given, "population": population[:3]},
         "stranger": {**given, "membership": inside},
         "groups": {**given, "groups": np.arange(3)},
+        "apart": {**given, "groups": np.arange(RECORDS + 20) // 2},
+        "labels": {**given, "labels": np.arange(3)},
+        "answers": {**given, "softmax": np.ones((RUNS, 3, 4))},
         "few runs": {**given, "signals": signals[:3], "membership": membership[:3]},
     }[name]
 
@@ -151,6 +157,9 @@ def spoilt(name):
         ("population", r"population has shape \(3,\).* need \(140,\)"),
         ("stranger", "names record 124, which membership has in a run"),
         ("groups", r"groups has shape \(3,\)"),
+        ("apart", r"put records 0 and 1 into one group .* not in the same runs"),
+        ("labels", r"labels has shape \(3,\)"),
+        ("answers", r"softmax has shape \(16, 3, 4\).* need \(16, 140, 4\)"),
         ("few runs", "at least 4 runs"),
     ],
 )
@@ -172,3 +181,33 @@ def test_fair_coins_are_hardly_ever_refused(unchecked):
     for seed in range(200):
         given = made(seed=seed)
         Signals(given["signals"][:, :1], given["membership"], given["population"])
+
+
+def test_further_attacks_are_tried_beside_the_standard_ones(save, tmp_path):
+    given = made(3.0)
+    labels = np.arange(RECORDS + 20) % 2
+    margins = given["signals"].mean(1)
+    answers = 1 / (1 + np.exp(np.stack([margins, -margins], axis=2)))
+    read = Signals.load(save(**given, labels=labels, softmax=answers))
+    done = audit_signals(read, store=tmp_path / "a", attacks=["shokri-logistic", "rmia-offline"])
+    found = {a.name: a for a in done.subject.attacks}
+    assert {"lira", "rmia", "shokri-logistic", "rmia-offline"} <= set(found)
+    assert found["shokri-logistic"].signal == "softmax"
+    assert not found["shokri-logistic"].reads_images
+    # Both views leak alike, and a threshold on their mean is what one feature allows.
+    assert found["shokri-logistic"].auc.low > 0.9
+    with pytest.raises(OptionError, match="attack shokri reads more than signals of shape"):
+        audit_signals(Signals.load(save(**given)), store=tmp_path / "b", attacks=["shokri"])
+    with pytest.raises(OptionError, match="no attack is called 'mira'; there are: all, loss"):
+        audit_signals(read, store=tmp_path / "b", attacks=["mira"])
+    assert not (tmp_path / "b").exists()
+
+
+def test_coins_that_are_nearly_balanced_get_no_bound(tmp_path):
+    given = made(3.0)
+    inside = np.argsort(np.random.default_rng(2).random((RUNS, RECORDS)), axis=0) < RUNS // 2
+    inside[0, :3] ^= True
+    given["membership"][:, :RECORDS] = inside
+    subject = audit_signals(Signals(**given), store=tmp_path).subject
+    assert math.isnan(subject.epsilon_lower.value)
+    assert "balanced-membership" in {flag.name for flag in subject.flags}

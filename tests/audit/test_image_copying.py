@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.audit.images.copying import NOT_COMPUTED, copying, distinct
+from limbeck.audit.images.copying import NOT_COMPUTED, close, copying, distinct
 from limbeck.audit.images.lpips import Lpips
 from limbeck.audit.images.measures import L2
 from limbeck.data.dataset import LabeledDataset
@@ -69,6 +69,25 @@ def test_near_duplicates_across_the_split_are_left_out_of_the_comparison():
     assert l2.expected == pytest.approx(29 / 57)
 
 
+def test_near_duplicates_go_wherever_their_twin_is():
+    """Else the larger side would keep more of them, and look more copied than it is."""
+    private, control = draw(1500, 0), draw(300, 1)
+    inputs = private.inputs.clone()
+    inputs[7], inputs[900] = (inputs[3] + 0.005).clamp(0, 1), control.inputs[11]
+    private = LabeledDataset(inputs, private.labels, private.classes)
+    kept, left = distinct(private, control, 0.02)
+    assert (~kept).nonzero()[:, 0].tolist() == [3, 7, 900]
+    assert (~left).nonzero()[:, 0].tolist() == [11]
+    # Of one person they are two records that share their side.
+    groups = torch.arange(1500)
+    groups[7] = 3
+    owned = LabeledDataset(inputs, private.labels, private.classes, groups)
+    kept, _ = distinct(owned, control, 0.02)
+    assert (~kept).nonzero()[:, 0].tolist() == [900]
+    near, held = close(private.select([3, 4]), private.select([7, 8, 9]), 0.02)
+    assert near.tolist() == [True, False] and held.tolist() == [True, False, False]
+
+
 def test_lpips_is_not_computed_without_weights_and_is_with_random_ones():
     private, control = draw(30, 0), draw(30, 1)
     release = released(private.inputs[:4])
@@ -86,5 +105,5 @@ def test_lpips_is_not_computed_without_weights_and_is_with_random_ones():
 
 def test_control_records_that_are_the_private_ones_are_refused():
     private = draw(10, 0)
-    with pytest.raises(OptionError, match="near-duplicate on the other side"):
+    with pytest.raises(OptionError, match="has a near-duplicate; give control"):
         copying(released(private.inputs), private, private, [L2()])

@@ -5,9 +5,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from limbeck.audit.images.embedders import known_embedders, random_embed
 from limbeck.audit.images.lpips import Lpips
+from limbeck.audit.images.lpips_weights import load_lpips
 from limbeck.audit.images.measures import L2, Embedding, ssim, standard
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
@@ -112,6 +115,40 @@ def test_lpips_equals_its_formula_with_random_weights():
             x, y = (m[0] / (m[0].norm(dim=0) + 1e-10) for m in (x, y))
             expected += float((w[:, None, None] * (x - y) ** 2).sum(0).mean())
         assert float(found[i, j]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_lpips_reads_the_layers_of_alexnet_from_a_file(tmp_path):
+    """Against AlexNet's features written out, with random weights and its taps."""
+    features = nn.Sequential(
+        nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(384, 256, 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(256, 256, 3, 1, 1), nn.ReLU(),
+    )  # fmt: skip
+    g = torch.Generator().manual_seed(6)
+    for value in features.parameters():
+        value.data = 0.1 * torch.randn(value.shape, generator=g)
+    linear = [torch.rand(1, c, 1, 1, generator=g) for c in (64, 192, 384, 256, 256)]
+    weights = {f"features.{name}": value for name, value in features.state_dict().items()}
+    weights |= {f"lin{i}.model.1.weight": w for i, w in enumerate(linear)}
+    save_file(weights, tmp_path / "w.safetensors")
+    lpips = load_lpips(tmp_path / "w.safetensors")
+    grey = torch.rand(2, 1, 64, 70, generator=g)
+    shift = torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)
+    seen = (2 * grey - 1 - shift) / torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1)
+    taps = []
+    for at, layer in enumerate(features):
+        seen = layer(seen)
+        taps += [seen] if at in (1, 4, 7, 9, 11) else []
+    expected = 0.0
+    for tap, w in zip(taps, linear, strict=True):
+        x, y = tap.detach() / (tap.detach().norm(dim=1, keepdim=True) + 1e-10)
+        expected += float((w[0] * (x - y) ** 2).sum(0).mean())
+    vectors = lpips.prepare(grey)
+    assert float(lpips.between(vectors, vectors)[0, 1]) == pytest.approx(expected, rel=1e-3)
+    with pytest.raises(OptionError, match="no images of 1 or 3 channels"):
+        lpips.prepare(torch.rand(2, 5))
 
 
 def test_lpips_refuses_weights_of_another_network():

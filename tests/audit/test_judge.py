@@ -11,7 +11,7 @@ from limbeck.audit import evidence
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.gate import gate
 from limbeck.audit.inference.checks import control_signals
-from limbeck.audit.inference.judge import exactly_balanced, judge
+from limbeck.audit.inference.judge import judge, too_balanced
 from limbeck.audit.inference.roc import Trials, carried_over
 from limbeck.audit.inference.shadows import Shadows
 from limbeck.audit.inference.verdict import attack_title, verdict
@@ -169,6 +169,7 @@ def test_no_number_is_nan_but_those_that_mean_nothing(leaky):
     for attack in leaky.attacks:
         rates = [attack.auc, attack.balanced_accuracy, attack.advantage]
         rates += [rate for p in attack.operating for rate in (p.tpr, p.realised_fpr)]
+        assert all(0 <= p.least < 1 for p in attack.operating)
         for rate in rates:
             assert -1 <= rate.low <= rate.value <= rate.high <= 1
             assert rate.low < rate.high
@@ -211,10 +212,14 @@ def test_canaries_not_learnt_is_information_and_no_downgrade(quiet):
     assert "canaries-not-learnt" not in names(learnt, "information")
 
 
-def test_exactly_balanced_coins_get_a_warning_and_no_bound():
+def test_too_balanced_coins_get_a_warning_and_no_bound():
     g = np.random.default_rng(1)
     balanced = np.argsort(g.random((20, 190)), axis=0) < 10
-    assert exactly_balanced(balanced)
+    assert too_balanced(balanced) and too_balanced(balanced.T)
+    nearly = balanced.copy()
+    nearly[0, :60] ^= True
+    assert too_balanced(nearly) and not too_balanced(g.random((20, 190)) < 0.5)
+    assert not too_balanced(balanced[:, :5]), "too few records to tell"
     balanced[:, 180:] = False  # the control records
     claim = Guarantee(0.1, 1e-5, events=(Event("sums", "gaussian", 1.0, 3.0),))
     subject = judged(shadows(0.0, membership=balanced), guarantee=claim)
@@ -279,6 +284,43 @@ def with_resolvable(subject, *fprs):
         for attack in subject.attacks
     )
     return subject.model_copy(update={"attacks": attacks})
+
+
+def test_a_limit_fails_by_the_lower_ends_of_all_attacks_together(quiet, leaky):
+    points = [(a.operating[1].least, a.operating[1].tpr.low) for a in leaky.attacks]
+    assert all(least < low for least, low in points)
+    (attack, *others) = quiet.attacks
+    tenth, hundredth, thousandth = attack.operating
+    lucky = hundredth.model_copy(
+        update={"tpr": evidence.Estimate(value=0.2, low=0.12, high=0.3), "least": 0.08}
+    )
+
+    def with_point(point):
+        changed = attack.model_copy(update={"operating": (tenth, point, thousandth)})
+        return as_evidence(quiet.model_copy(update={"attacks": (changed, *others)}))
+
+    assert gate(with_point(lucky), (0.1, 0.01))[0] == 3
+    assert gate(with_point(lucky.model_copy(update={"least": 0.11})), (0.1, 0.01))[0] == 1
+    # Evidence that was written before there were such ends is read by what it has.
+    assert gate(with_point(lucky.model_copy(update={"least": math.nan})), (0.1, 0.01))[0] == 1
+
+
+def test_a_true_guarantee_does_not_fail_by_the_printed_bound(quiet):
+    """The bound at 95% exceeds the truth once in twenty audits, a refutation once in a thousand."""
+    told = {
+        "guarantee": {"epsilon": 1.0},
+        "epsilon_lower": evidence.Estimate(value=1.2, low=1.2),
+        "claim": evidence.Claim(epsilon=1.0, refuted=False, sentence="not refuted"),
+    }
+    assert gate(as_evidence(quiet.model_copy(update=told)), max_epsilon=1.0)[0] == 0
+    refuted = {**told, "claim": told["claim"].model_copy(update={"refuted": True})}
+    assert gate(as_evidence(quiet.model_copy(update=refuted)), max_epsilon=1.0)[0] == 1
+    untested = quiet.model_copy(update={**told, "claim": None})
+    code, (sentence,) = gate(as_evidence(untested), max_epsilon=1.0)
+    assert code == 3 and "at least 1.2" in sentence
+    unknown = quiet.model_copy(update={"recipe": {}, "epsilon_lower": told["epsilon_lower"]})
+    assert gate(as_evidence(unknown), max_epsilon=1.0)[0] == 1
+    assert gate(as_evidence(unknown), max_epsilon=2.0)[0] == 3
 
 
 def test_no_tpr_is_quoted_where_the_trials_resolve_none(leaky):

@@ -12,22 +12,25 @@ import torch
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from limbeck.audit import plan, prepare, shadow
+from limbeck.audit import evidence, plan, prepare, shadow
 from limbeck.audit.attacks.base import Observed
 from limbeck.audit.attacks.lira import LiRA, lira
 from limbeck.audit.attacks.loss_threshold import LossThreshold
 from limbeck.audit.attacks.rmia import rmia
 from limbeck.audit.attacks.shokri import decided
 from limbeck.audit.gate import FAILS, gate
+from limbeck.audit.images.copying import distinct
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.inference.epsilon import epsilon_lower_bound, one_run_p_value
-from limbeck.audit.inference.intervals import Clusters
-from limbeck.audit.inference.judge import exactly_balanced, judge
+from limbeck.audit.inference.intervals import Clusters, clopper_pearson
+from limbeck.audit.inference.judge import judge, too_balanced
 from limbeck.audit.inference.record_risk import shrunk
+from limbeck.audit.inference.set_verdict import set_verdict
 from limbeck.audit.inference.shadows import Shadows
 from limbeck.audit.inference.verdict import verdict
 from limbeck.audit.presets import Preset
+from limbeck.audit.set_evidence import Copies, SetAttack, Split
 from limbeck.audit.store import Store
 from limbeck.audit.views import View
 from limbeck.cli.audit_options import Limits
@@ -78,6 +81,17 @@ def test_a_tpr_that_rests_on_a_handful_of_false_positives_says_so():
     assert point.nominal_fpr == 0.001 and not point.resolvable
     assert point.false_positives <= 20 < 7_000 < point.negatives
     assert point.realised_fpr.low < 0.0007 and point.realised_fpr.high > 0.0013
+
+
+def test_scores_of_one_record_across_runs_are_not_independent_trials():
+    """Easy records are hits in every run: the interval is clustered by record (and by run)."""
+    g = np.random.default_rng(20)
+    member = g.random((32, 40)) < 0.5
+    for effect in (g.standard_normal(40), g.standard_normal((32, 1))):
+        trials = roc.Trials(g.standard_normal((32, 40)) + 3 * effect, member)
+        tpr = roc.operating(trials)[0].tpr
+        naive = clopper_pearson(tpr.value * tpr.trials, float(tpr.trials))
+        assert tpr.high - tpr.low > 1.5 * (naive[1] - naive[0])
 
 
 def test_a_threshold_chosen_on_the_scores_that_it_is_judged_on():
@@ -195,10 +209,10 @@ def test_exactly_balanced_membership_gives_the_held_out_bit_away():
         return roc_auc_score(coins.ravel(), -others.ravel())
 
     balanced = np.argsort(np.random.default_rng(7).random((16, 500)), axis=0) < 8
-    assert told_by_the_others(balanced) == 1.0 and exactly_balanced(balanced)
+    assert told_by_the_others(balanced) == 1.0 and too_balanced(balanced)
     made = planned(preset=Preset(16, 4, 1, canaries=20, ordinary=180, control=10, views=1))
     ours = made.membership[:16, made.observed]
-    assert told_by_the_others(ours) == pytest.approx(0.5, abs=0.04) and not exactly_balanced(ours)
+    assert told_by_the_others(ours) == pytest.approx(0.5, abs=0.04) and not too_balanced(ours)
 
 
 def test_leave_one_out_within_one_record_is_below_chance_and_held_out_halves_are_not():
@@ -236,8 +250,6 @@ def test_the_estimand_of_an_interval_is_named():
 
 def test_a_small_lower_bound_passes_no_gate(exposed_canaries):
     _, subject = exposed_canaries
-    from limbeck.audit import evidence
-
     bound = evidence.Estimate(value=0.0, low=0.0)
     update = {"epsilon_lower": bound, "recipe": {"method": "dm"}}
     harmless = subject.model_copy(update=update)
@@ -262,6 +274,30 @@ def test_members_and_non_members_differ_by_their_coins_alone():
     for feature in (brightness, label, np.arange(len(made.observed))):
         blind = roc_auc_score(coins.ravel(), np.broadcast_to(feature, coins.shape).ravel())
         assert blind == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_hold_out_that_differs_for_another_reason_is_no_control():
+    """A blind classifier's finding takes the verdict away from attacks on the images."""
+    telling = SetAttack(
+        name="tracing",
+        auc=evidence.Estimate(value=0.9, low=0.85, high=0.95),
+        operating=(),
+        planted_auc=1.0,
+        p_value=1e-12,
+    )
+    none = Copies(distance=0.02, of_members=0, of_control=0, near_duplicates=(0, 0), p_value=1.0)
+    outcomes = []
+    for random in (True, False):
+        split = Split(random=random, auc={"trees": 0.7}, p_value=1e-9, labels_p_value=0.5)
+        outcomes.append(set_verdict("the set", [telling], split, [], none).outcome)
+    assert outcomes == ["signs", "unclear"]
+
+
+def test_near_duplicates_across_the_split_are_removed_first():
+    members, control = small(40), small(30, 1)
+    control.inputs[4] = members.inputs[11]
+    kept, left = distinct(members, control, 0.02)
+    assert (~kept).nonzero()[:, 0].tolist() == [11] and (~left).nonzero()[:, 0].tolist() == [4]
 
 
 # Shadow runs

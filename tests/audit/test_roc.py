@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from limbeck.audit.inference import roc
-from limbeck.audit.inference.intervals import Clusters
+from limbeck.audit.inference.intervals import Clusters, clopper_pearson
 from limbeck.errors import OptionError
 
 
@@ -170,3 +170,33 @@ def test_too_little_to_judge_is_refused_in_one_line():
     member[1:] = False
     with pytest.raises(OptionError, match="fewer than two runs have members"):
         roc.Trials(scores, member)
+
+
+def test_a_rate_that_is_not_resolvable_has_the_interval_of_as_many_trials_as_runs():
+    scores, member = draw(5, runs=16, records=60, shift=4.0)
+    trials = roc.Trials(scores, member)
+    tenth, _, thousandth = roc.operating(trials, beside=4)
+    assert tenth.resolvable and not thousandth.resolvable
+    for rate in (thousandth.tpr, thousandth.realised_fpr):
+        assert (rate.low, rate.high) == pytest.approx(clopper_pearson(16 * rate.value, 16.0))
+    # At the level of four attacks together.
+    low, _ = clopper_pearson(16 * thousandth.tpr.value, 16.0, 0.9875)
+    assert thousandth.least == pytest.approx(low) and low > 0.2
+    at = trials.thresholds((0.1, 0.3))
+    assert tenth.least == trials.hit_rate(member, at[0], at[1], 0.9875).low < tenth.tpr.low
+    nothing = roc.Trials(draw(6, runs=16, records=60, shift=0.0)[0], member)
+    assert roc.operating(nothing)[2].least == 0
+
+
+def test_trials_of_another_level_give_intervals_of_that_level():
+    scores, member = draw(7)
+    usual, wide = (roc.Trials(scores, member, level=level) for level in (0.95, 0.99))
+    for figure in (lambda t: roc.auc(t)[0], roc.balanced_accuracy, lambda t: t_of(t)):
+        one, other = figure(usual), figure(wide)
+        assert (one.level, other.level) == (0.95, 0.99) and one.value == other.value
+        assert other.low < one.low and other.high > one.high
+    assert roc.curve(wide).level == 0.99
+
+
+def t_of(trials):
+    return roc.operating(trials)[0].tpr

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from limbeck.audit import Audit, audit, prepare
+from limbeck.audit import Audit, audit, prepare, shadow
 from limbeck.audit.presets import Preset
+from limbeck.audit.provenance import without_paths
 from limbeck.audit.store import Store
 from limbeck.errors import OptionError, StoreError
 from limbeck.mechanism.pipeline import Pipeline
+from limbeck.recipe import recipe
 from limbeck.synthesize.condense.distribution_matching import DistributionMatching
 from limbeck.synthesize.generate.noise import NoiseImages
 from limbeck.synthesize.select.random_subset import RandomSubset
@@ -62,6 +64,10 @@ def test_an_audit_leaves_evidence_of_the_subject_and_its_company(data, tmp_path)
     assert {attack.group for attack in subject.attacks} == {"canary", "ordinary"}
     assert done.tpr_at(0.1) == subject.attack("lira").operating[0].tpr.plain()
     assert done.epsilon_lower_bound().value >= 0
+    assert [start.measure for start in subject.starts] == ["l2", "ssim", "embedding"]
+    # Two utility runs of twenty images, which three steps hardly moved.
+    assert subject.starts[0].hit_at_1.trials == 40
+    assert subject.starts[0].hit_at_1.low > subject.starts[0].chance
     with pytest.raises(OptionError, match=r"no TPR was measured at FPR 0\.5; there is: 0\.1"):
         done.tpr_at(0.5)
     assert (tmp_path / "preview.png").read_bytes().startswith(b"\x89PNG")
@@ -87,6 +93,8 @@ def test_same_plan_same_bytes_with_one_worker_or_two(data, tmp_path):
 
 def test_evidence_holds_no_time_and_no_path(data, tmp_path):
     audit(CONDENSED, *data, store=tmp_path, preset=SIZES, workers=1, company=False)
+    assert tmp_path.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "private").iterdir())
     text = (tmp_path / "evidence.json").read_text()
     assert str(tmp_path) not in text and "/" not in json.loads(text)["dataset"]["name"]
     assert "seconds" not in text and time.strftime("%Y-") not in text
@@ -356,3 +364,91 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_evidence(data, tmp_pa
         )
     assert lost, "no worker was killed"
     assert there.evidence == here.evidence
+
+
+STOPPING = replace(SIZES, runs=16, ordinary=0, views=1)
+
+
+def test_an_audit_that_may_stop_early_makes_no_more_runs_than_show_the_leak(data, tmp_path):
+    undefended = Pipeline(None, KernelRidge())
+    options = {"preset": STOPPING, "workers": 1, "company": False, "stop_early": True}
+    seen = []
+    done = audit(
+        undefended,
+        *data,
+        store=tmp_path,
+        progress=lambda share, what: seen.append(share),
+        **options,
+    )
+    looks = done.subject.looks
+    assert (looks.runs, looks.taken, looks.share) == ((8, 16), 1, 0.5)
+    assert looks.stopped and done.subject.runs == 8 and seen[-1] == 1.0
+    # Four chunks of two runs, the utility runs and the (empty) reading; nothing of the other half.
+    assert len(chunks(tmp_path)) == 4 + 1 + 1
+    assert done.evidence.verdict.outcome == "leak"
+    assert any("Stopped after 8 of 16 runs" in r for r in done.evidence.verdict.reasons)
+    # Whatever is said holds at both looks together.
+    levels = {a.auc.level for a in done.subject.attacks} | {done.subject.epsilon_lower.level}
+    levels |= {a.curve.level for a in done.subject.attacks}
+    assert levels == {0.975}
+    planned = json.loads((tmp_path / "plan.json").read_text())
+    assert [look["runs"] for look in planned["looks"]] == [8, 16]
+    # Killed and resumed, it takes the same looks.
+    before = (tmp_path / "evidence.json").read_bytes()
+    (tmp_path / "evidence.json").unlink()
+    for name in sorted(chunks(tmp_path))[:3]:
+        (tmp_path / "private" / name).unlink()
+    audit(undefended, *data, store=tmp_path, **options)
+    assert (tmp_path / "evidence.json").read_bytes() == before
+    assert len(chunks(tmp_path)) == 6
+
+
+def test_an_audit_that_sees_nothing_goes_on_to_the_end(data, tmp_path):
+    silent = Pipeline(NoiseImages(ipc=1), KernelRidge())
+    done = audit(
+        silent,
+        *data,
+        store=tmp_path,
+        preset=STOPPING,
+        workers=1,
+        company=False,
+        stop_early=True,
+        attacks=["loss-threshold-per-class", "rmia-offline"],
+    )
+    assert {"loss-threshold-per-class", "rmia-offline"} <= {a.name for a in done.subject.attacks}
+    assert done.subject.looks.taken == 2 and not done.subject.looks.stopped
+    assert done.subject.runs == 16 and done.evidence.verdict.outcome != "leak"
+    with pytest.raises(OptionError, match="6 runs leave no look"):
+        prepare(silent, *data, preset=SIZES, company=False, stop_early=True)
+
+
+def test_further_attacks_are_part_of_the_plan_and_whole_answers_of_what_is_stored(data):
+    quick = Pipeline(RandomSubset(1), KernelRidge())
+    plain, more = (
+        prepare(quick, *data, preset=SIZES, company=False, attacks=attacks)
+        for attacks in ((), ("shokri",))
+    )
+    assert plain.described["hash"] != more.described["hash"]
+    assert [a["method"] for a in more.described["attacks"]][-1] == "shokri"
+    job = shadow.Job.of(
+        quick, more.plan, data[1], key="k", control_shift=1.0, device="cpu", softmax=True
+    )
+    assert more.scheduler.softmax and not plain.scheduler.softmax
+    stored = shadow.run(job, shadow.Chunk("key", (0,))).values["softmax"]
+    assert stored.shape == (1, len(more.plan.groups), 10) and stored.dtype == np.float32
+    np.testing.assert_allclose(stored.sum(2), 1, atol=1e-5)
+    with pytest.raises(OptionError, match="no attack is called 'sokri'"):
+        prepare(quick, *data, preset=SIZES, company=False, attacks=["sokri"])
+
+
+def test_a_recipe_in_the_evidence_names_files_without_their_folders():
+    command = (
+        "python /home/ann/make.py --in {input} --config=/etc/c.toml 'C:\\my files\\x.bin' ../y"
+    )
+    told = without_paths({"method": "command", "options": {"command": command, "ipc": 3}})
+    assert told["options"] == {
+        "command": "python make.py --in {input} --config=c.toml 'x.bin' y",
+        "ipc": 3,
+    }
+    plain = recipe(CONDENSED)
+    assert without_paths(plain) == plain

@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from limbeck.audit.attacks.base import Observed
+from limbeck.audit.attacks.lira import LiRA
+from limbeck.audit.attacks.loss_threshold import LossThreshold
+from limbeck.audit.inference import roc
 from limbeck.audit.inference.epsilon import one_run_p_value
 from limbeck.audit.inference.gdp_test import right_guesses
-from limbeck.audit.inference.sequential import evidence_above, guess_limit, level_at_look
+from limbeck.audit.inference.sequential import (
+    Look,
+    declared_looks,
+    evidence_above,
+    guess_limit,
+    level_at_look,
+    level_within,
+)
 from limbeck.errors import OptionError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -20,6 +31,36 @@ def test_errors_of_all_looks_sum_to_the_level():
     assert level_at_look(1, 0.999) == pytest.approx(0.9995)
     with pytest.raises(OptionError, match="look is 0"):
         level_at_look(0)
+
+
+def test_declared_looks_spend_the_error_as_the_runs_come_in():
+    assert declared_looks(64) == (Look(16, 0.25), Look(32, 0.25), Look(64, 0.5))
+    assert declared_looks(16) == (Look(8, 0.5), Look(16, 0.5))
+    for runs in (17, 30, 256):
+        assert sum(look.share for look in declared_looks(runs)) == pytest.approx(1)
+        assert declared_looks(runs)[-1].runs == runs
+    with pytest.raises(OptionError, match="15 runs leave no look"):
+        declared_looks(15)
+    assert level_within(0.95, 0.25) == pytest.approx(0.9875)
+
+
+def test_looking_at_null_signals_as_declared_keeps_the_level():
+    """The audit's own corrected p-values, at a level of 20% so that a few draws can tell."""
+    g = np.random.default_rng(4)
+    looks, level, repetitions = declared_looks(48), 0.2, 100
+    declared = careless = 0
+    for _ in range(repetitions):
+        member = g.random((48, 30)) < 0.5
+        signals = g.standard_normal((48, 1, 30)).astype(np.float32)
+        p_values = []
+        for look in looks:
+            seen = Observed(signals[: look.runs], member[: look.runs])
+            scores = [attack.score(seen) for attack in (LossThreshold(), LiRA())]
+            p_values.append([roc.auc(roc.Trials(s, seen.membership))[1] for s in scores])
+        corrected = 2 * np.min(p_values, axis=1)
+        declared += any(p < level * k.share for p, k in zip(corrected, looks, strict=True))
+        careless += bool((np.min(p_values, axis=1) < level).any())
+    assert declared <= stats.binom.ppf(0.999, repetitions, level) < careless
 
 
 def test_wealth_is_a_slow_loop():

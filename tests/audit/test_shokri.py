@@ -7,7 +7,8 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 
-from limbeck.audit.attacks.shokri import Decided, decided, shokri
+from limbeck.audit.attacks.base import Observed
+from limbeck.audit.attacks.shokri import Decided, Shokri, decided, shokri
 from limbeck.errors import OptionError
 
 
@@ -91,3 +92,28 @@ def test_what_cannot_be_attacked_is_refused_in_one_line():
     few[0, np.flatnonzero(labels == 1)[:4]] = False
     with pytest.raises(OptionError, match="4 member or non-member answers of class 1"):
         shokri(softmax, labels, few, softmax[0, labels == 1], labels[labels == 1])
+
+
+def test_in_an_audit_each_fold_of_runs_is_judged_by_the_others():
+    softmax, labels, members = draw(8, 6, 45, leak=2.0)
+    seen = Observed(np.zeros((6, 1, 45), np.float32), members, labels=labels, softmax=softmax)
+    attack = Shokri(model="logistic", folds=3)
+    scores = attack.score(seen)
+    judged = np.isin(np.arange(6), (1, 4))
+    expected = shokri(
+        softmax[~judged],
+        labels,
+        members[~judged],
+        softmax[4],
+        labels,
+        model="logistic",
+        rows_per_class=200,
+    )
+    np.testing.assert_allclose(scores[4], expected, atol=1e-9)
+    alone = labels.copy()
+    alone[0] = 3
+    rare = Observed(seen.signals, members, labels=alone, softmax=softmax)
+    assert (attack.score(rare)[:, 0] == 0).all(), "of a class with one record nothing is known"
+    assert not attack.applies(Observed(seen.signals, members, labels=labels))
+    with pytest.raises(OptionError, match="without the whole answers"):
+        attack.score(Observed(seen.signals, members, labels=labels))

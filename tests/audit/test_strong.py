@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 from limbeck.audit.inference.trials import judge_trials, sides
+from limbeck.audit.store import Store
 from limbeck.audit.strong import strong
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
@@ -92,6 +93,30 @@ def test_sums_are_read_once_for_all_trials(monkeypatch):
     assert reads == [32]
     assert found.reads in ("lda", "nearest-l2", "nearest-ssim", "nearest-embedding", "tracing",
                            "tracing-0", "tracing-1")  # fmt: skip
+
+
+def test_a_killed_attack_goes_on_where_it_stopped(tmp_path):
+    private, ran = draw(20), []
+
+    @options
+    class Killed(NoisyMean):
+        def run(self, private: LabeledDataset, *, seed: int, device: str = "cpu") -> Release:
+            ran.append(seed)
+            if len(ran) == 12:
+                raise KeyboardInterrupt
+            return super().run(private, seed=seed)
+
+    kept = Store(tmp_path)
+    kept.begin({"hash": "x"}, overwrite=False)
+    with pytest.raises(KeyboardInterrupt):
+        strong(Killed(), private, [3], trials=16, store=kept)
+    found = strong(Killed(), private, [3], trials=16, store=kept)
+    # Twelve before the kill, four of them lost with their task of eight.
+    assert len(ran) == 12 + 8 and len(set(ran)) == 16
+    assert found == strong(NoisyMean(), private, [3], trials=16)
+    ran.clear()
+    assert strong(Killed(), private, [3], trials=16, store=kept) == found and not ran
+    assert strong(NoisyMean(noise=1e3), private, [3], trials=16, store=kept) != found
 
 
 @pytest.mark.usefixtures("unchecked")

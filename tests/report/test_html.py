@@ -9,11 +9,21 @@ import pytest
 import torch
 
 import limbeck.report
-from limbeck.audit.evidence import Check, Claim, Estimate, Evidence, Precision, Released, Risk
+from limbeck.audit.evidence import (
+    Check,
+    Claim,
+    Estimate,
+    Evidence,
+    Precision,
+    Released,
+    Risk,
+    Start,
+)
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
 from limbeck.report import render, report
 from limbeck.report.html import flat, headline, headline_fpr
+from limbeck.report.share import coarse, scrubbed
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "img", "path", "circle", "link", "br", "hr", "input"}
@@ -296,7 +306,8 @@ def test_shared_edition_keeps_aggregates_only(evidence, cost, synthetic):
     assert "Shared edition: aggregates only." in outside and "Internal." not in outside
     visible = words(outside)
     assert "about 60,000" in visible
-    assert "ordinary about 2,000" in visible and "canary 50" in visible
+    assert "ordinary about 2,000" in visible and "canary about 50" in visible
+    assert not re.search(r"[\d,]+ of\s[\d,]+ false alarms", visible), "no exact count"
     assert "It leaks little." in visible
     assert "steps 20,000" in visible  # an option of the mechanism, not a count of records
     assert "not resolvable under 10 false alarms expected" in visible
@@ -405,6 +416,17 @@ def test_single_records_and_what_a_finding_is_worth(evidence):
     assert 'id="exposed"' not in render(evidence)
 
 
+def test_what_images_began_as_is_told(evidence):
+    start = Start(
+        measure="ssim", hit_at_1=Estimate(value=0.4, low=0.3, high=0.5, trials=80), chance=0.02
+    )
+    seen = words(render(change(evidence, starts=(start,)))).replace("\u00a0", " ")
+    assert (
+        "that it began as: 40% [30%, 50%] in structure. A guess within the class finds 2%" in seen
+    )
+    assert "begin as private records" not in words(render(evidence))
+
+
 def test_a_claim_stands_beside_what_the_runs_say(evidence):
     given = {"epsilon": 1.0, "delta": 1e-5, "adjacency": "add-remove", "unit": "record"}
     said = "The runs do not refute the claimed epsilon 1."
@@ -437,3 +459,19 @@ def test_the_very_release_has_its_own_part(evidence):
     shared = words(render(told, share=True))
     assert "about 2,000 ordinary" in shared and "2,001" not in shared
     assert 'id="released"' not in render(evidence)
+
+
+def test_sentences_of_the_shared_edition_hold_no_exact_counts():
+    told = "1.2% named at 0.9% false alarms (123 of 13,456); 16 of 64 runs."
+    assert coarse(told) == "1.2% named at 0.9% false alarms; 16 of 64 runs."
+    few = "rests on 8.3 expected false positives of 834, fewer than 10: plan more"
+    assert coarse(few) == few.replace("834", "about 830")
+    assert coarse("one record, and 137 share a coin.") == "one record, and about 140 share a coin."
+    assert coarse("one record, and 3 share a coin.") == (
+        "one record, and fewer than 10 share a coin."
+    )
+    assert scrubbed({"records": 37, "canary": [1, 2], "steps": 37}) == {
+        "records": "about 40",
+        "canary": "fewer than 10",
+        "steps": 37,
+    }

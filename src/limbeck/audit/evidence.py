@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from limbeck import types
-from limbeck.audit.attacks.base import SIGNALS, ImageSignal, Signal
+from limbeck.audit.attacks.base import IMAGE_SIGNALS, ImageSignal, Signal
 
 SCHEMA = 2
 
@@ -50,8 +50,11 @@ class Operating(Value):
     """TPR at one nominal FPR: the estimand is the TPR at the threshold that was realised.
 
     false_positives and negatives count the judged (run, record) pairs; resolvable is False
-    where fewer than ten false positives were to be expected, and the TPR is then no evidence.
-    p_value is one-sided, of "the coins have nothing to do with the scores".
+    where fewer than ten false positives were to be expected: the TPR is then no evidence, and the
+    intervals are as wide as if each run were one trial. p_value is one-sided, of "the coins have
+    nothing to do with the scores".
+    least: a lower end of the TPR that holds for all attacks on the group together; 0 where the
+        rate is not resolvable, unless hits are far too many for that to matter.
     """
 
     nominal_fpr: float
@@ -61,15 +64,17 @@ class Operating(Value):
     negatives: int
     resolvable: bool
     p_value: Number = math.nan
+    least: Number = math.nan
 
 
 class Curve(Value):
-    """An ROC curve on a grid of false-positive rates, with its 95% band of the TPR."""
+    """An ROC curve on a grid of false-positive rates, with the band of the TPR at ``level``."""
 
     fpr: tuple[float, ...]
     tpr: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    level: float = 0.95
 
 
 class Attack(Value):
@@ -91,7 +96,7 @@ class Attack(Value):
     @property
     def reads_images(self) -> bool:
         """Whether the released images alone are attacked, without a classifier."""
-        return self.signal not in SIGNALS
+        return self.signal in IMAGE_SIGNALS
 
 
 class Check(Value):
@@ -157,7 +162,7 @@ class Risk(Value):
     """How single records of one group fare: each one's chance of being named as a member.
 
     The attack was chosen, and its threshold set, on half A of the runs; half B is counted.
-    named: records whose 95% interval lies above a half. most_exposed: the record with the highest
+    named: records whose interval lies above a half. most_exposed: the record with the highest
     lower end, its interval not widened for being picked.
     """
 
@@ -168,6 +173,36 @@ class Risk(Value):
     records: int
     named: int
     most_exposed: Estimate
+
+
+class Looks(Value):
+    """The looks at the runs that were declared beforehand, and the one that the evidence is of.
+
+    runs: shadow runs at each look, all of them at the last. taken: how many looks there were.
+    share: of every error, that the last one taken may spend. Intervals, bounds and tests are at
+    levels that hold at all looks together; rates of a look that stopped tend to be too high.
+    """
+
+    runs: tuple[int, ...]
+    taken: int
+    share: float
+
+    @property
+    def stopped(self) -> bool:
+        """Whether runs were left out."""
+        return self.taken < len(self.runs)
+
+
+class Start(Value):
+    """How often the private record that a released image began as is the nearest of all to it.
+
+    Over the images of all utility runs, whose records the attacker has; the interval takes images
+    as independent. chance: of a hit by a guess within the class.
+    """
+
+    measure: str
+    hit_at_1: Estimate
+    chance: float
 
 
 class Subject(Value):
@@ -181,6 +216,8 @@ class Subject(Value):
     detectable_tpr: smallest TPR at 1% FPR that this audit would tell from 1% with power 80%.
     claim: where a guarantee is claimed. precision: at several priors. risks: one per group.
     released: attacks on the very release that was given to the audit.
+    looks: where the audit might stop early. starts: where images begin as private records, one
+        entry a measure.
     """
 
     title: str
@@ -199,6 +236,8 @@ class Subject(Value):
     precision: tuple[Precision, ...] = ()
     risks: tuple[Risk, ...] = ()
     released: tuple[Released, ...] = ()
+    looks: Looks | None = None
+    starts: tuple[Start, ...] = ()
     null_test: Check
     positive_control: Check
     flags: tuple[Flag, ...]

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from limbeck.audit import plan
 from limbeck.audit.evidence import Estimate
-from limbeck.audit.images.copying import copying, distinct
+from limbeck.audit.images.copying import close, copying, distinct
 from limbeck.audit.images.embedders import random_embed
 from limbeck.audit.images.measures import L2, Embedding
 from limbeck.audit.images.one_release import calibrated_scores, names
 from limbeck.audit.inference import one_set
-from limbeck.audit.inference.set_verdict import set_verdict
+from limbeck.audit.inference.set_verdict import copies_p_value, set_verdict
 from limbeck.audit.provenance import machine, versions
 from limbeck.audit.set_evidence import Copies, Nearness, SetAttack, SetEvidence
 from limbeck.audit.sides import Sides, draw, examine
@@ -77,8 +77,8 @@ def audit_finished(
     """Attack ``release`` alone, and write the evidence to the folder ``store``.
 
     members: the records that it was made from. control: records of the same kind that were not,
-        at least 40; the more there are, the smaller the leak that can be seen. Near-duplicates of
-        each other are left out of both. Of a group, one record is attacked.
+        at least 40; the more there are, the smaller the leak that can be seen. Records with a
+        near-duplicate, on either side, are left out. Of a group, one record is attacked.
     seed: of the choice among them and of the public random networks.
 
     DatasetError where shapes or classes differ or records are too few, StoreError when the folder
@@ -107,7 +107,7 @@ def audit_finished(
         if int(kept.sum()) < FEWEST_MEMBERS or int(left.sum()) < FEWEST_CONTROL:
             raise DatasetError(
                 f"{int(kept.sum())} members and {int(left.sum())} control records without a "
-                f"near-duplicate on the other side (of {len(members)} and {len(control)}, shape "
+                f"near-duplicate (of {len(members)} and {len(control)}, shape "
                 f"{members.shape}); give at least {FEWEST_MEMBERS} and {FEWEST_CONTROL}"
             )
         kept_store = Store(store)
@@ -198,14 +198,22 @@ def _copies(
     kept: Tensor,
     left: Tensor,
 ) -> Copies:
-    """members, control: without near-duplicates of each other, as ``kept`` and ``left`` say."""
+    """members, control: without near-duplicates, as ``kept`` and ``left`` say."""
     made = LabeledDataset(release.inputs, release.labels, release.classes)
-    held = [int((~distinct(side, made, DUPLICATE)[0]).sum()) for side in (members, control)]
+    held, people, copied = [], [], []
+    for side in (members, control):
+        near, source = close(side, made, DUPLICATE)
+        owner = np.arange(len(side)) if side.groups is None else side.groups.numpy()
+        held.append(int(near.sum()))
+        people.append(len(np.unique(owner)))
+        # One record of the set may lie near two people: it is one copy.
+        copied.append(min(len(np.unique(owner[near.numpy()])), int(source.sum())))
     return Copies(
         distance=DUPLICATE,
         of_members=held[0],
         of_control=held[1],
         near_duplicates=(int((~kept).sum()), int((~left).sum())),
+        p_value=copies_p_value(*copied, *people),
     )
 
 

@@ -26,12 +26,18 @@ def gate(
 
     max_tpr: (TPR, nominal FPR), both fractions. It holds only if the upper end of every attack's
         interval is under it, the false-positive rate is resolvable, the null self-test passed,
-        the positive control was found and no other warning stands; it fails if the lower end of
-        any attack's is above it. The warnings few-false-positives, control-not-found and
+        the positive control was found and no other warning stands. That needs no correction for
+        the number of attacks: it holds wrongly only if the strongest one's own interval misses.
+        It fails if the lower end of any attack's is above it, and those ends are corrected, so
+        that a limit which holds fails by chance in at most 2.5% of audits over all attacks.
+        The warnings few-false-positives, control-not-found and
         null-test-failed do not count by themselves: their questions are asked here, the first of
         the limit's own rate. What is flagged as information never counts.
     max_epsilon: holds only if the accountant's epsilon is no larger and the audit does not
-        contradict it. A lower bound passes nothing.
+        contradict it, which it does at the 0.1% of ``inference.claim``: a true guarantee fails so
+        rarely, and not in one audit of twenty, as the printed 95% bound would make it. Without a
+        known guarantee nothing can hold, and that bound tells a limit that is broken from one
+        that cannot be told. A lower bound passes nothing.
 
     A finished set without what made it can break a limit on TPR and never keep one: the strongest
     attacks cannot be tried on it.
@@ -64,10 +70,8 @@ def _tpr(subject: evidence.Subject, limit: float, fpr: float) -> tuple[int, str]
     if not points:
         _refuse(fpr, [point.nominal_fpr for a in attacks for point in a.operating])
     asked = f"TPR at most {limit:.2%} at {fpr:.2%} FPR"
-    for attack, point in sorted(points, key=lambda pair: -pair[1].tpr.low):
-        # An unresolvable rate may be realised far from its name: its TPR must beat that too.
-        least = limit if point.resolvable else max(limit, point.realised_fpr.high)
-        if point.tpr.low > least:
+    for attack, point in sorted(points, key=lambda pair: -_least(pair[1])):
+        if _least(point) > limit:
             name = f"{attack_title(attack)} ({attack.signal})"
             if not point.resolvable:
                 return FAILS, (
@@ -76,7 +80,7 @@ def _tpr(subject: evidence.Subject, limit: float, fpr: float) -> tuple[int, str]
                     "resolve by how much."
                 )
             return FAILS, (
-                f"{asked} does not hold: {name} names at least {point.tpr.low:.2%} of the members."
+                f"{asked} does not hold: {name} names at least {_least(point):.2%} of the members."
             )
     doubts = [
         flag.sentence
@@ -90,7 +94,7 @@ def _tpr(subject: evidence.Subject, limit: float, fpr: float) -> tuple[int, str]
         doubts.append(subject.positive_control.sentence)
     if not subject.null_test.passed:
         doubts.append(subject.null_test.sentence)
-    attack, point = max(points, key=lambda pair: pair[1].tpr.high)
+    attack, point = max(points, key=lambda pair: pair[1].tpr.high if pair[1].resolvable else 0.0)
     if point.resolvable and not point.tpr.high < limit:
         doubts.append(
             f"{attack_title(attack)} ({attack.signal}) may name up to {point.tpr.high:.2%} of the "
@@ -99,6 +103,11 @@ def _tpr(subject: evidence.Subject, limit: float, fpr: float) -> tuple[int, str]
     if doubts:
         return TOO_WEAK, f"{asked} cannot be told: {' '.join(doubts)}"
     return HOLDS, f"{asked} holds: no attack names more than {point.tpr.high:.2%} of the members."
+
+
+def _least(point: evidence.Operating) -> float:
+    """A TPR below its attack's for all attacks at once; evidence of before has each one's own."""
+    return point.tpr.low if math.isnan(point.least) else point.least
 
 
 def _set_tpr(found: SetEvidence, limit: float, fpr: float) -> tuple[int, str]:
@@ -139,10 +148,10 @@ def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
     unknown = f"{asked} cannot be told: no guarantee is known of what was not made here."
     if subject is None:
         return TOO_WEAK, unknown
-    if subject.epsilon_lower.value > limit:
-        return FAILS, (
-            f"{asked} does not hold: the runs show at least {subject.epsilon_lower.value:.2g}."
-        )
+    shown = subject.epsilon_lower
+    above = f"the runs show at least {shown.value:.2g} at {shown.level:.4g} confidence"
+    if subject.guarantee is None and shown.value > limit:
+        return FAILS, f"{asked} does not hold: {above}."
     if subject.guarantee is None and not subject.recipe:
         return TOO_WEAK, unknown
     if subject.guarantee is None:
@@ -156,6 +165,8 @@ def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
     if subject.claim is not None and subject.claim.refuted:
         return FAILS, f"{asked} does not hold: {subject.claim.sentence}"
     if subject.claim is None or subject.claim.epsilon is None:
+        if shown.value > limit:
+            return TOO_WEAK, f"{asked} cannot be told: {above}, and could not be held against it."
         told = "the runs were not held against it"
     else:
         told = "the runs do not refute it"

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +11,10 @@ import torch
 
 from limbeck.audit import plan
 from limbeck.data.dataset import LabeledDataset
+
+# A quoted path, and the folders before a file's name up to a space, a quote or an equals sign.
+_QUOTED = re.compile(r"""(["'])[^"']*[/\\]([^"'/\\]*)\1""")
+_FOLDER = re.compile(r"""[^\s'"=/\\]*[/\\](?:[^\s'"=/\\]*[/\\])*""")
 
 
 def summary(made: plan.Plan, delta: float) -> dict[str, Any]:
@@ -37,6 +42,20 @@ def form(data: LabeledDataset) -> dict[str, Any]:
         "shape": list(data.shape),
         "classes": list(data.classes),
     }
+
+
+def without_paths(recipe: Any) -> Any:
+    """A recipe whose words name files without their folders: where they lie is nobody's business.
+
+    A program of the user's is known by its hash, which is an option beside the command.
+    """
+    if isinstance(recipe, dict):
+        return {name: without_paths(value) for name, value in recipe.items()}
+    if isinstance(recipe, list):
+        return [without_paths(value) for value in recipe]
+    if isinstance(recipe, str):
+        return _FOLDER.sub("", _QUOTED.sub(r"\1\2\1", recipe))
+    return recipe
 
 
 def versions() -> dict[str, str]:

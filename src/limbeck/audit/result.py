@@ -48,9 +48,12 @@ class Audit:
     def tpr_at(self, fpr: float, *, attack: str = "lira") -> Estimate:
         """TPR on canaries at one of the plan's nominal FPRs (0.1, 0.01, 0.001).
 
-        OptionError for another FPR.
+        OptionError for another FPR, or an attack that was not tried.
         """
-        points = self.subject.attack(attack).operating
+        try:
+            points = self.subject.attack(attack).operating
+        except KeyError as error:
+            raise OptionError(f"{error.args[0]}; name it when the audit is planned") from None
         for point in points:
             if math.isclose(point.nominal_fpr, fpr):
                 return point.tpr.plain()

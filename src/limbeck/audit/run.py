@@ -1,13 +1,17 @@
 """An audit from start to end: prepare the plan, run the shadow runs, judge what they leaked."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from limbeck.audit import plan
 from limbeck.audit import views as query
+from limbeck.audit.attacks.choice import chosen
 from limbeck.audit.chunks import DELTA, Audited
 from limbeck.audit.inference import judge
+from limbeck.audit.inference.sequential import declared_looks
 from limbeck.audit.presets import PRESETS, Name, Preset
 from limbeck.audit.provenance import versions
 from limbeck.audit.result import Audit
@@ -31,6 +35,8 @@ def prepare(
     preset: Name | Preset = "standard",
     canary: Kind = "mislabelled",
     company: bool = True,
+    stop_early: bool = False,
+    attacks: Sequence[str] = (),
     seed: int = 0,
     device: str = "cpu",
     released: SyntheticDataset | None = None,
@@ -38,12 +44,25 @@ def prepare(
     """Fix and hash the plan of an audit; nothing runs yet.
 
     company: also audit a random subset of the same size and the full data.
+    stop_early: look after a quarter and half of the runs, and make no more of them where a leak is
+        shown. Every level is then shared out among the looks, so that what is said holds at
+        whichever the audit ends: a leak is found cheaper, and a small one less surely.
+    attacks: names of further ones beside the standard attacks, see ``attacks.choice.chosen``.
     released: the release that the audit is about; where it is not worth what the shadow runs'
         releases are worth, its recipe is not what made it, and a flag says so.
     Raises DatasetError or OptionError where the data or the mechanism cannot be audited.
     """
     made = draw(private, test, preset=preset, canary=canary, seed=seed)
-    return planned(made, mechanism, test, company=company, device=device, released=released)
+    return planned(
+        made,
+        mechanism,
+        test,
+        company=company,
+        stop_early=stop_early,
+        attacks=attacks,
+        device=device,
+        released=released,
+    )
 
 
 def draw(
@@ -68,6 +87,8 @@ def planned(
     *,
     title: str | None = None,
     company: bool = True,
+    stop_early: bool = False,
+    attacks: Sequence[str] = (),
     device: str = "cpu",
     released: SyntheticDataset | None = None,
 ) -> Session:
@@ -75,30 +96,38 @@ def planned(
 
     title: what the evidence calls it; None: its own title. The hash does not depend on it.
     """
-    sizes = made.preset
+    sizes, wanted = made.preset, chosen(attacks)
     subject = mechanism.resolve(made.data)
     if isinstance(subject, Pipeline) and subject.trainer is None:
         raise OptionError("the audit attacks a classifier: give the pipeline a trainer")
-    audited = [Audited("subject", title or subject.title, subject, sizes.runs)]
+    looks = declared_looks(sizes.runs) if stop_early else ()
+    audited = [Audited("subject", title or subject.title, subject, sizes.runs, looks)]
     if company and isinstance(subject, (Pipeline, CommandMechanism)):
         audited += _company(subject, made.data, sizes)
     for one in audited:
         _require_trials(one, made)
     described = {
         **made.described(),
+        **({"looks": [asdict(look) for look in looks]} if looks else {}),
         "test": {"fingerprint": test.fingerprint(), "records": len(test)},
         "versions": versions(),
         "release": None if released is None else plan.fingerprint(released),
         "audited": [
             {"role": one.role, "runs": one.runs, "recipe": recipe(one.mechanism)} for one in audited
         ],
-        "attacks": [recipe(attack) for attack in judge.ATTACKS],
+        "attacks": [recipe(attack) for attack in wanted],
         "image_attacks": [recipe(attack) for attack in judge.IMAGE_ATTACKS],
         "delta": DELTA,
         "device": device,
     }
     return Session(
-        made, tuple(audited), test, device, {**described, "hash": plan.digest(described)}, released
+        made,
+        tuple(audited),
+        test,
+        device,
+        {**described, "hash": plan.digest(described)},
+        released,
+        wanted,
     )
 
 
@@ -111,6 +140,8 @@ def audit(
     preset: Name | Preset = "standard",
     canary: Kind = "mislabelled",
     company: bool = True,
+    stop_early: bool = False,
+    attacks: Sequence[str] = (),
     seed: int = 0,
     device: str = "cpu",
     workers: int | None = None,
@@ -127,6 +158,8 @@ def audit(
         preset=preset,
         canary=canary,
         company=company,
+        stop_early=stop_early,
+        attacks=attacks,
         seed=seed,
         device=device,
     )
@@ -160,11 +193,12 @@ def _company(
 
 def _require_trials(one: Audited, made: plan.Plan) -> None:
     """Refuse now what the plan's coins would make fail after hours."""
-    coins = made.membership[: one.runs, made.canary]
+    fewest_runs = one.steps[0]
+    coins = made.membership[:fewest_runs, made.canary]
     if min(int(coins.any(1).sum()), int((~coins).any(1).sum())) < 2:
         raise OptionError(
-            f"{one.runs} runs of {len(made.canary)} canaries have members and non-members in fewer "
-            "than two runs; plan more runs or canaries"
+            f"{fewest_runs} runs of {len(made.canary)} canaries have members and non-members in "
+            "fewer than two runs; plan more runs or canaries"
         )
     needed = getattr(getattr(one.mechanism, "synthesizer", None), "needs_per_class", 0)
     classes = np.eye(len(made.data.classes), dtype=np.float32)[made.data.labels.numpy()]

@@ -1,7 +1,7 @@
 """A planned audit, executed: shadow runs, what they leaked, and what is kept of it."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,16 +11,20 @@ import numpy as np
 import torch
 
 from limbeck.audit import cost, plan
-from limbeck.audit.attacks.base import SIGNALS
+from limbeck.audit.attacks.base import SIGNALS, MembershipAttack
+from limbeck.audit.attacks.choice import STANDARD
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.chunks import CONTROL_EPSILON, DELTA, Audited, Scheduler
-from limbeck.audit.evidence import Evidence, Released, Subject
+from limbeck.audit.evidence import Evidence, Looks, Released, Subject
 from limbeck.audit.images.signals import kinds
+from limbeck.audit.images.starts import found_starts
 from limbeck.audit.inference import judge
 from limbeck.audit.inference.exposure import Exposure, exposures
+from limbeck.audit.inference.intervals import LEVEL
+from limbeck.audit.inference.sequential import WHOLE, level_within
 from limbeck.audit.inference.shadows import TRUE_LABEL, Shadows
-from limbeck.audit.inference.verdict import verdict
-from limbeck.audit.provenance import form, machine, summary, versions
+from limbeck.audit.inference.verdict import leak_shown, verdict
+from limbeck.audit.provenance import form, machine, summary, versions, without_paths
 from limbeck.audit.released import attack_release
 from limbeck.audit.result import Audit
 from limbeck.audit.store import COST, EVIDENCE, PREVIEW, RISKS, Store
@@ -49,11 +53,13 @@ class Session:
     device: str
     described: Mapping[str, Any]
     released: SyntheticDataset | None = None
+    attacks: tuple[MembershipAttack, ...] = STANDARD
 
     @property
     def scheduler(self) -> Scheduler:
         """What runs the plan's chunks."""
-        return Scheduler(self.plan, self.described["hash"], self.test, self.device)
+        softmax = any("softmax" in attack.reads for attack in self.attacks)
+        return Scheduler(self.plan, self.described["hash"], self.test, self.device, softmax)
 
     def estimate(self) -> dict[str, cost.Estimated]:
         """CPU-seconds of each mechanism by title, from a trial of a few seconds each."""
@@ -93,6 +99,7 @@ class Session:
     def _execute(self, kept: Store, workers: int, run: Run, progress: Progress | None) -> "Audit":
         total = sum(one.runs + self.plan.preset.utility_runs for one in self.audited)
         done, subjects, costs = 0, [], {}
+        classifier = self._released_classifier()
         for one in self.audited:
             started = perf_counter()
 
@@ -104,13 +111,21 @@ class Session:
 
             if progress is not None:
                 progress(done / total, one.title)
-            signals = self.scheduler.signals(one, kept, run, advance)
-            left = self._left(one, signals)
-            exposed = []
+            for taken, signals in enumerate(self.scheduler.signals(one, kept, run, advance), 1):
+                looks = _looks(one, taken)
+                left = self._left(one, signals)
+                judged = self._judge(one, left, signals["accuracy"], classifier, looks)
+                if looks is not None and leak_shown(judged):
+                    break
+            done += one.runs - judged.runs  # what is left out is done with
             if one.role == "subject":
-                exposed = exposures(left, (LiRA(),), judge.IMAGE_ATTACKS)
+                level = level_within(LEVEL, WHOLE if looks is None else looks.share)
+                exposed = exposures(left, (LiRA(),), judge.IMAGE_ATTACKS, level=level)
                 kept.write_json(RISKS, [self._risks(exposure) for exposure in exposed])
-            subjects.append(self._judge(one, left, signals["accuracy"], exposed))
+                risks = tuple(exposure.summary() for exposure in exposed)
+                judged = judged.model_copy(update={"risks": risks})
+            starts = found_starts(signals, self.plan.data.shape)
+            subjects.append(judged.model_copy(update={"starts": starts}))
             if one.role == "subject" and "example_inputs" in signals:
                 self._picture(signals, kept)
             costs[one.title] = {
@@ -149,10 +164,10 @@ class Session:
 
     def _left(self, one: Audited, signals: Mapping[str, np.ndarray]) -> Shadows:
         """What the shadow runs left, beside the coins that it is judged by."""
-        made = self.plan
+        made, runs = self.plan, len(signals["signals"])
         groups = np.array(made.groups)
-        coins = made.membership[: one.runs]
-        members = np.zeros((one.runs, len(groups)), dtype=bool)
+        coins = made.membership[:runs]
+        members = np.zeros((runs, len(groups)), dtype=bool)
         members[:, : len(made.observed)] = coins[:, made.observed]
         strangers = made.units.max() + 1 + np.arange(len(made.control))
         units = [made.units, strangers]
@@ -163,11 +178,12 @@ class Session:
             signals=signals["signals"],
             membership=members,
             groups=groups,
-            halves=made.halves[: one.runs],
+            halves=made.halves[:runs],
             control=signals["control"],
             units=np.concatenate(units),
             labels=made.queries.labels.numpy(),
             images=signals.get("images"),
+            softmax=signals.get("softmax"),
             image_kinds=kinds(made.data.shape) if "images" in signals else (),
         )
 
@@ -186,31 +202,40 @@ class Session:
         one: Audited,
         shadows: Shadows,
         accuracy: np.ndarray,
-        exposed: Sequence[Exposure],
+        classifier: Classifier | None,
+        looks: Looks | None,
     ) -> Subject:
         # The hinge of a record's own view is positive exactly where it is classified right.
         hinges = shadows.signals[:, 0, SIGNALS.index("hinge")]
         right = hinges[:, shadows.groups == "control"] > 0
-        classifier = self._released_classifier() if one.role == "subject" else None
+        target = classifier if one.role == "subject" else None
         released: tuple[Released, ...] = ()
-        if classifier is not None:
-            released = attack_release(classifier, self.plan, shadows)
+        if target is not None:
+            released = attack_release(target, self.plan, shadows)
         return judge.judge(
             shadows,
             title=one.title,
             role=one.role,
-            recipe=recipe(one.mechanism),
+            recipe=without_paths(recipe(one.mechanism)),
             holds_real_records=one.mechanism.holds_real_records,
             guarantee=one.mechanism.guarantee,
             utility=Estimate.of_mean(accuracy.tolist()),
             utility_with_canaries=Estimate.of_mean(right.mean(1).tolist()),
             seed=self.plan.seed,
-            risks=[exposure.summary() for exposure in exposed],
-            target_utility=None if classifier is None else classifier.accuracy(self.test),
+            attacks=self.attacks,
+            target_utility=None if target is None else target.accuracy(self.test),
             released=released,
             delta=DELTA,
             control_epsilon=CONTROL_EPSILON,
+            looks=looks,
         )
+
+
+def _looks(one: Audited, taken: int) -> Looks | None:
+    """What the evidence says of the looks that were declared, if any were."""
+    if not one.looks:
+        return None
+    return Looks(runs=one.steps, taken=taken, share=one.looks[taken - 1].share)
 
 
 def _affordable(workers: int, memory: int | None) -> int:

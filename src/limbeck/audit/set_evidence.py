@@ -4,6 +4,7 @@ Nothing was run again, so there are no runs, no bound on epsilon and no accuracy
 measured has no field. No time, date or path either: the same plan gives the same bytes.
 """
 
+import math
 from typing import Any, Literal
 
 from limbeck.audit.evidence import Estimate, Number, Operating, Value
@@ -57,13 +58,15 @@ class Copies(Value):
     distance: root mean squared difference up to which records count as equal.
     of_members, of_control: how many of either side's records the set holds so.
     near_duplicates: records (of the members, of the control) that were left out of everything,
-        because the other side has their like.
+        because there is another like them.
+    p_value: of so many of the copied people being members, were the set made without them.
     """
 
     distance: float
     of_members: int
     of_control: int
     near_duplicates: tuple[int, int]
+    p_value: Number = math.nan
 
 
 class SetVerdict(Value):

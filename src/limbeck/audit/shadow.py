@@ -16,11 +16,13 @@ from torch import Tensor
 
 from limbeck.audit.images.embedders import known_embedders
 from limbeck.audit.images.signals import ImageSignals
+from limbeck.audit.images.starts import Started, started
 from limbeck.audit.inference.checks import control_signals
 from limbeck.audit.plan import Plan
 from limbeck.audit.signals import observe
 from limbeck.audit.views import View
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism
 from limbeck.workers import cpu_seconds, forget_peak_memory, peak_memory
@@ -70,6 +72,7 @@ class Job:
     population: bool (observed,), those that are in no run.
     test: for the accuracy of utility runs.
     control_shift: of the positive control, whose signals cover the canaries.
+    softmax: whether the whole answers to the observed records are kept.
     """
 
     key: str
@@ -85,6 +88,7 @@ class Job:
     canary: np.ndarray
     control_shift: float
     device: str
+    softmax: bool = False
 
     @classmethod
     def of(
@@ -96,6 +100,7 @@ class Job:
         key: str,
         control_shift: float,
         device: str,
+        softmax: bool = False,
     ) -> "Job":
         """The job of auditing ``mechanism`` under ``plan``; ``key`` is a hash of both."""
         return cls(
@@ -112,6 +117,7 @@ class Job:
             canary=plan.canary,
             control_shift=control_shift,
             device=device,
+            softmax=softmax,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -160,10 +166,12 @@ def run(job: Job, chunk: Chunk) -> Finished:
     """Run the mechanism on every row of ``chunk`` and return the signals of each release.
 
     Shadow rows yield ``signals`` (rows, views, kinds, observed), ``control`` (rows, views,
-    canaries) and, where images are released and some observed records are in no run, ``images``
-    (rows, image kinds, observed that are not in the population); utility rows yield ``accuracy``
-    (rows,) on the test data, and the first of them its synthetic set, ``example_inputs`` and
-    ``example_labels``, for the report's picture.
+    canaries), where the job asks for them ``softmax`` (rows, observed, classes), and, where images
+    are released and some observed records are in no run, ``images`` (rows, image kinds, observed
+    that are not in the population); utility rows yield ``accuracy`` (rows,) on the test data, and
+    the first of them its synthetic set, ``example_inputs`` and ``example_labels``, for the
+    report's picture; and, where images begin as private records, ``starts`` (rows, measures,
+    images) and ``start_chance`` (rows,), see ``images.starts``.
     """
     forget_peak_memory()
     started = cpu_seconds()
@@ -180,28 +188,45 @@ def run(job: Job, chunk: Chunk) -> Finished:
         reading=reading,
     )
     observed, test = job.observed.dataset(), job.test.dataset()
-    signals, images, accuracy = [], [], []
+    signals, images, accuracy, answers = [], [], [], []
+    starts: list[Started] = []
     values: dict[str, np.ndarray] = {}
     for row, release in zip(rows, releases, strict=True):
         if release.classifier is None:
             raise OptionError("a mechanism without a classifier has no signals: give it a trainer")
         if row < job.shadow_runs:
             signals.append(observe(release.classifier, observed.inputs, observed.labels, job.views))
+            if job.softmax:
+                answers.append(release.classifier.logits(observed.inputs).softmax(1).cpu().numpy())
             if release.synthetic is not None and np.count_nonzero(job.population) > 1:
                 images.append(_image_signals(job).read(release.synthetic))
         else:
             accuracy.append(release.classifier.accuracy(test))
+            began = _started(job, row, release.synthetic)
+            starts += [] if began is None else [began]
         if row == job.shadow_runs and release.synthetic is not None:
             values["example_inputs"] = release.synthetic.inputs.numpy()
             values["example_labels"] = release.synthetic.labels.numpy()
     if signals:
         values["signals"] = np.stack(signals)
         values["control"] = np.concatenate(list(_control(job, rows)))
+    if starts:
+        values["starts"] = np.stack([one.ranks for one in starts])
+        values["start_chance"] = np.array([one.chance for one in starts])
+    if answers:
+        values["softmax"] = np.stack(answers).astype(np.float32)
     if images:
         values["images"] = np.stack(images)
     if accuracy:
         values["accuracy"] = np.array(accuracy)
     return _finished(chunk, values, started)
+
+
+def _started(job: Job, row: int, synthetic: SyntheticDataset | None) -> Started | None:
+    if synthetic is None:
+        return None
+    member = torch.from_numpy(job.membership[row])
+    return started(job.mechanism, job.private.dataset(), member, job.seeds[row], synthetic)
 
 
 @lru_cache(maxsize=1)

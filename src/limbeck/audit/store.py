@@ -21,7 +21,9 @@ from limbeck.files import write_json, write_safetensors
 
 PLAN, EVIDENCE, COST, REPORT = "plan.json", "evidence.json", "cost.json", "report.html"
 PREVIEW, RELEASE = "preview.png", "release"
-RISKS = "private/risks.json"
+PRIVATE = "private"
+RISKS = f"{PRIVATE}/risks.json"
+STRONG = f"{PRIVATE}/strong.json"
 
 
 class Store:
@@ -29,7 +31,7 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._private = self.folder / "private"
+        self._private = self.folder / PRIVATE
 
     def begin(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
         """Keep ``plan`` here, or go on with it; StoreError when the folder holds another one's."""
@@ -46,6 +48,7 @@ class Store:
             self._private.mkdir(parents=True, exist_ok=True)
             # All of it is computed from private data without noise.
             self.folder.chmod(0o700)
+            self._private.chmod(0o700)
             for leftover in self._private.glob(".tmp-*"):
                 leftover.unlink()  # what a killed audit was writing
         except OSError as error:
@@ -72,7 +75,7 @@ class Store:
 
     def write(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Store a finished chunk; never replaced by a part of another."""
-        write_safetensors(self._path(key), tensors)
+        write_safetensors(self._path(key), tensors, private=True)
 
     def read(self, key: str) -> dict[str, Tensor]:
         """The chunk of this key; StoreError when it is damaged."""
@@ -86,8 +89,8 @@ class Store:
         return tensors
 
     def write_json(self, name: str, value: Any) -> Path:
-        """Write one of the audit's JSON files."""
-        return write_json(self.folder / name, value)
+        """Write one of the audit's JSON files; what is in ``private`` its owner alone can read."""
+        return write_json(self.folder / name, value, private=name.startswith(PRIVATE))
 
     def read_json(self, name: str) -> Any:
         """Read one of the audit's JSON files; StoreError when it is missing or damaged."""

@@ -6,13 +6,14 @@ trial is a run of its own, so that trials are independent. The price is a run pe
 for few targets; a mechanism that reads sums pays for one reading of the data in all.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64
+from torch import Tensor
 
 from limbeck import coins
 from limbeck.audit.images.embedders import Embedders, known_embedders, random_embedders
@@ -20,11 +21,15 @@ from limbeck.audit.images.measures import standard
 from limbeck.audit.images.nearest import Nearest
 from limbeck.audit.images.tracing import Tracing
 from limbeck.audit.inference.trials import Strong, judge_trials, sides
+from limbeck.audit.plan import array_digest, digest
+from limbeck.audit.provenance import versions
 from limbeck.audit.shadow import Arrays
 from limbeck.audit.signals import margins
+from limbeck.audit.store import Store
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism, Release
+from limbeck.recipe import recipe
 from limbeck.workers import pool
 
 FEWEST_TRIALS = 16
@@ -34,7 +39,7 @@ _EMBEDDINGS = 8
 _POPULATION = 2_000
 """Known records that say how embeddings spread, at most."""
 
-_CHUNK = 16  # trials of one task
+_CHUNK = 8  # trials of one task: what a kill can lose
 
 
 def strong(
@@ -49,6 +54,7 @@ def strong(
     seed: int = 0,
     device: str = "cpu",
     workers: int = 1,
+    store: Store | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Strong:
     """Attack each target with ``trials`` runs of the mechanism, half of them with the target.
@@ -61,6 +67,7 @@ def strong(
 
     trials: per target, a multiple of 4 and at least 16. known: bool (records,), the records that
         are in every run beside the target; None: all.
+    store: keeps what is finished, so that an attack that was killed goes on where it stopped.
     OptionError for targets that are no records, or too few trials.
     """
     rest = np.ones(len(private), dtype=bool) if known is None else known
@@ -75,25 +82,39 @@ def strong(
         for target in targets
         for trial in range(trials)
     ]
-    reading = mechanism.read(private, torch.from_numpy(rows), seeds, device=device)
     job = _Job(mechanism, Arrays.of(private), rest, device)
+    determines = {
+        "part": "strong",
+        "mechanism": recipe(mechanism),
+        "private": private.fingerprint(),
+        "known": array_digest(rest),
+        "device": device,
+        "versions": versions(),
+    }
     tasks = []
     for at, target in enumerate(targets):
         for start in range(at * trials, (at + 1) * trials, _CHUNK):
             part = slice(start, min(start + _CHUNK, (at + 1) * trials))
-            shared = None
-            if reading is not None:
-                shared = {name: values[part].numpy() for name, values in reading.items()}
-            tasks.append(_Task(int(target), part, rows[part], tuple(seeds[part]), shared))
-    found: list[tuple[slice, tuple[str, ...], np.ndarray]] = []
-    with pool(workers) as run:
-        for finished in run(partial(_signals, job), tasks):
-            found.append(finished)
-            if progress is not None:
-                progress(len(found) / len(tasks))
-    found.sort(key=lambda part: part[0].start)
-    signals = np.concatenate([part[2] for part in found]).reshape(len(targets), trials, -1)
-    return judge_trials(signals, found[0][1], targets, delta=delta, level=level)
+            own = {"target": int(target), "first": start - at * trials, "seeds": seeds[part]}
+            key = digest({**determines, **own})
+            tasks.append(_Task(key, int(target), part, rows[part], tuple(seeds[part])))
+    found = {}
+    if store is not None:
+        found = {task.key: store.read(task.key) for task in tasks if store.has(task.key)}
+    missing = [task for task in tasks if task.key not in found]
+    if missing:
+        reading = mechanism.read(private, torch.from_numpy(rows), seeds, device=device)
+        with pool(workers) as run:
+            for key, kept in run(partial(_signals, job), (_with(t, reading) for t in missing)):
+                found[key] = kept
+                if store is not None:
+                    store.write(key, kept)
+                if progress is not None:
+                    progress(len(found) / len(tasks))
+    names = bytes(found[tasks[0].key]["names"].tolist()).decode().split()
+    values = np.concatenate([found[task.key]["signals"].numpy() for task in tasks])
+    signals = values.reshape(len(targets), trials, -1)
+    return judge_trials(signals, names, targets, delta=delta, level=level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,15 +131,24 @@ class _Job:
 class _Task:
     """A few trials of one target: their rows, and their part of the shared reading."""
 
+    key: str
     target: int
     at: slice
     membership: np.ndarray
     seeds: tuple[int, ...]
-    reading: dict[str, np.ndarray] | None
+    reading: dict[str, np.ndarray] | None = None
 
 
-def _signals(job: _Job, task: _Task) -> tuple[slice, tuple[str, ...], np.ndarray]:
-    """Names and values (trials, signals) of what the adversary reads of some trials."""
+def _with(task: _Task, reading: Mapping[str, Tensor] | None) -> _Task:
+    if reading is None:
+        return task
+    return replace(
+        task, reading={name: values[task.at].numpy() for name, values in reading.items()}
+    )
+
+
+def _signals(job: _Job, task: _Task) -> tuple[str, dict[str, Tensor]]:
+    """The task's key, the names and the values (trials, signals) of what the adversary reads."""
     private = job.private.dataset()
     shared = None
     if task.reading is not None:
@@ -132,7 +162,10 @@ def _signals(job: _Job, task: _Task) -> tuple[slice, tuple[str, ...], np.ndarray
     )
     reader = _Reader(job, private, task.target)
     seen = [reader.read(release) for release in releases]
-    return task.at, tuple(seen[0]), np.array([list(values.values()) for values in seen])
+    return task.key, {
+        "names": torch.tensor(list(" ".join(seen[0]).encode()), dtype=torch.uint8),
+        "signals": torch.tensor([list(values.values()) for values in seen], dtype=torch.float64),
+    }
 
 
 class _Reader:

@@ -8,6 +8,8 @@ _TITLES = {
     "lira": "LiRA",
     "lira-offline": "LiRA, offline",
     "quantile-regression": "quantile regression",
+    "shokri": "shadow attack, a support vector machine for each class",
+    "shokri-logistic": "shadow attack, a logistic regression for each class",
 }
 _VARIANTS = {
     "-per-class": ", a threshold for each class",
@@ -20,6 +22,7 @@ SIGNALS = {
     "margin": "logit margin",
     "hinge": "hinge",
     "entropy": "entropy",
+    "softmax": "whole answers",
     "nearest-l2": "nearest image, in pixels",
     "nearest-ssim": "nearest image, in structure",
     "nearest-embedding": "nearest image, in an embedding",

@@ -13,6 +13,7 @@ from limbeck.cli.audit import audit
 from limbeck.cli.condense import condense
 from limbeck.cli.copying import copying
 from limbeck.cli.data import data
+from limbeck.cli.difference import difference
 from limbeck.cli.doctor import doctor
 from limbeck.cli.evaluate import evaluate
 from limbeck.cli.exits import Exit
@@ -20,6 +21,7 @@ from limbeck.cli.export import export
 from limbeck.cli.methods import methods
 from limbeck.cli.options import expand
 from limbeck.cli.predict import predict
+from limbeck.cli.reconstruct import reconstruct
 from limbeck.cli.report import report
 from limbeck.cli.reproduce import reproduce
 from limbeck.cli.train import train
@@ -70,6 +72,8 @@ _COMMANDS = (
     export,
     audit,
     copying,
+    reconstruct,
+    difference,
     report,
     reproduce,
     methods,

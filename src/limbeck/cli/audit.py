@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from limbeck.cli.audit_options import Effort, Limits, Machines, Place, Subject
-from limbeck.cli.options import Common, DataOptions, require_writable
+from limbeck.cli.options import Common, DataOptions, require_folder_name
 from limbeck.errors import OptionError
 
 
@@ -38,6 +38,13 @@ def audit(
         Path | None,
         typer.Option(metavar="FILE", help="An .npz of signals that were measured elsewhere."),
     ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Also try this attack (quantile-regression, shokri ...), or all; repeatable.",
+        ),
+    ] = None,
     place: Place,
     effort: Effort,
     limits: Limits,
@@ -62,10 +69,7 @@ def audit(
 
     Exit code: 0 the limits given hold, 1 they do not, 2 bad input or usage, 3 too weak to tell.
     """
-    output = place.output
-    if output.exists() and not output.is_dir():
-        raise OptionError(f"-o {output}: this is a file; give a folder")
-    require_writable(output)
+    require_folder_name(place.output)
     routes = {
         "a RELEASE folder": release,
         "--method": subject.method,
@@ -89,10 +93,12 @@ def audit(
             raise OptionError("--signals holds all there is: leave out the options of data")
         from limbeck.cli.audit_foreign import audit_signals
 
-        return audit_signals(signals, place, limits, common)
+        return audit_signals(signals, place, limits, attack or (), common)
     if private is None:
         raise OptionError("give the private data with --private DATA")
     if synthetic is not None:
+        if attack is not None:
+            raise OptionError("--attack is for audits with shadow runs; --synthetic tries its own")
         if control is None or test is not None:
             raise OptionError("--synthetic needs --control DATA to compare with, and no --test")
         from limbeck.cli.audit_foreign import audit_set
@@ -105,5 +111,15 @@ def audit(
     from limbeck.cli.audit_mechanism import audit_mechanism
 
     return audit_mechanism(
-        release, private, test, place, effort, limits, subject, machines, data, common
+        release,
+        private,
+        test,
+        attack or (),
+        place,
+        effort,
+        limits,
+        subject,
+        machines,
+        data,
+        common,
     )

@@ -1,27 +1,27 @@
 """``limbeck audit`` of what cannot be repeated here: given signals, and a finished set."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.audit import from_signals
 from limbeck.audit.finished import audit_finished
+from limbeck.audit.given_signals import Signals
 from limbeck.cli.audit_options import Limits, Place
 from limbeck.cli.options import Common, DataOptions
+from limbeck.cli.sets import read_set
 from limbeck.cli.verdict import conclude
-from limbeck.data.dataset import LabeledDataset
-from limbeck.data.release import CARD
-from limbeck.data.synthetic import SyntheticDataset
-from limbeck.errors import DatasetError
-from limbeck.mechanism import exchange
-from limbeck.synthesize.form import Form
 
 
-def audit_signals(path: Path, place: Place, limits: Limits, common: Common) -> int:
+def audit_signals(
+    path: Path, place: Place, limits: Limits, attacks: Sequence[str], common: Common
+) -> int:
     """Judge the signals of an .npz file; the exit code that the limits ask for."""
     limit = limits.tpr()
     done = from_signals.audit_signals(
-        from_signals.Signals.load(path),
+        Signals.load(path),
         store=place.output,
         title=f"the mechanism behind {path.name}",
+        attacks=attacks,
         seed=common.seed,
         overwrite=place.force,
     )
@@ -41,7 +41,7 @@ def audit_set(
     limit = limits.tpr()
     members, others = data.read(private, "private"), data.read(control)
     done = audit_finished(
-        _released(path, members),
+        read_set(path, members, "--synthetic"),
         members,
         others,
         store=place.output,
@@ -49,12 +49,3 @@ def audit_set(
         overwrite=place.force,
     )
     return conclude(done, limit, limits.max_epsilon, as_json=common.as_json)
-
-
-def _released(path: Path, members: LabeledDataset) -> SyntheticDataset:
-    """A release of limbeck's, an .npz file or an image folder, in the form of the members."""
-    if not path.exists():
-        raise DatasetError(f"--synthetic {path}: there is no such file or folder; correct it")
-    if (path / CARD).is_file():
-        return SyntheticDataset.load(path)
-    return exchange.read(path, Form.of(members), name=path.name)

@@ -13,16 +13,17 @@ from limbeck.audit.presets import PRESETS
 from limbeck.audit.result import Audit
 from limbeck.audit.run import prepare
 from limbeck.audit.session import Session
+from limbeck.audit.store import STRONG, Store
 from limbeck.audit.strong import strong
 from limbeck.cli import console
 from limbeck.cli.audit_options import Effort, Limits, Machines, Place, Subject
 from limbeck.cli.options import Common, DataOptions, assignments, method_options
 from limbeck.cli.progress import Bar
+from limbeck.cli.sets import synthesizer_of
 from limbeck.cli.verdict import conclude
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError, OptionError
-from limbeck.files import write_json
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.command import CommandMechanism
 from limbeck.mechanism.pipeline import Pipeline
@@ -39,6 +40,7 @@ def audit_mechanism(
     release: Path | None,
     private: str,
     test: str | None,
+    attacks: Sequence[str],
     place: Place,
     effort: Effort,
     limits: Limits,
@@ -74,6 +76,8 @@ def audit_mechanism(
         ),
         canary=effort.canary.value,
         company=effort.company,
+        stop_early=effort.stop_early,
+        attacks=attacks,
         seed=common.seed,
         device=device,
         released=released,
@@ -106,6 +110,7 @@ def _strong(session: Session, done: Audit, targets: int, workers: int | None) ->
     made = session.plan
     known = np.ones(len(made.data), dtype=bool)
     known[made.canary] = False
+    kept = Store(done.folder)
     with Bar("the strong adversary") as bar:
         found = strong(
             session.audited[0].mechanism,
@@ -117,15 +122,16 @@ def _strong(session: Session, done: Audit, targets: int, workers: int | None) ->
             seed=made.seed,
             device=session.device,
             workers=workers or os.cpu_count() or 1,
+            store=kept,
             progress=lambda share: bar.update(share, "the strong adversary"),
         )
-    write_json(done.folder / "private" / "strong.json", found.to_json())
+    kept.write_json(STRONG, found.to_json())
     return found
 
 
 def _mechanism(subject: Subject, released: SyntheticDataset | None) -> Mechanism:
     if subject.command is None:
-        synthesizer = _from_options(subject) if released is None else _from_card(released)
+        synthesizer = _from_options(subject) if released is None else synthesizer_of(released)
         return Pipeline(synthesizer, _trainer(subject, many_records=synthesizer is None))
     if (subject.init, subject.options) != (None, None):
         raise OptionError("--init and --set are for --method; a command has options of its own")
@@ -139,41 +145,6 @@ def _mechanism(subject: Subject, released: SyntheticDataset | None) -> Mechanism
     given = {name: value for name, value in values.items() if value is not None}
     made: CommandMechanism = recipe.build("command", given, "mechanism")
     return made
-
-
-def _from_card(release: SyntheticDataset) -> Synthesizer:
-    """The synthesizer that a release's card describes."""
-    written = release.card.get("recipe")
-    if not isinstance(written, Mapping):
-        raise OptionError(
-            f"the card of {release.name} holds no recipe, so the mechanism cannot be repeated; "
-            "give --method and its options instead"
-        )
-    if CommandMechanism.method_name in _methods(written):
-        raise OptionError(
-            f"the card of {release.name} asks for a program to be run, which no card may; look at "
-            "that program, and give it yourself with --command"
-        )
-    synthesizer = recipe.from_recipe(dict(written))
-    if not isinstance(synthesizer, Synthesizer):
-        raise OptionError(f"the card of {release.name} holds the recipe of no synthesizer")
-    share = release.card.get("interrupted")
-    if share is not None:
-        console.note(
-            f"{release.name} was interrupted when {share:.0%} was done; the shadow runs repeat the "
-            "whole recipe, so that they are unlike it"
-        )
-    return synthesizer
-
-
-def _methods(written: object) -> set[str]:
-    """Every method that a recipe names, at any depth."""
-    if isinstance(written, Mapping):
-        here = {str(written["method"])} if "method" in written else set()
-        return here.union(*map(_methods, written.values()))
-    if isinstance(written, (list, tuple)):
-        return set().union(*map(_methods, written))
-    return set()
 
 
 def _from_options(subject: Subject) -> Synthesizer | None:

@@ -54,6 +54,13 @@ class Effort:
     company: Annotated[
         bool, typer.Option(help="Also audit a random subset of the same size, and the full data.")
     ] = True
+    stop_early: Annotated[
+        bool,
+        typer.Option(
+            "--stop-early",
+            help="Look after a quarter and half of the runs, and end there if a leak is shown.",
+        ),
+    ] = False
     strong: Annotated[
         int | None,
         typer.Option(

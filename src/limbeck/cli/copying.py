@@ -7,20 +7,27 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.options import Common, DataOptions, require_writable
-from limbeck.errors import DatasetError, OptionError
+from limbeck.cli.options import Common, DataOptions, require_folder_name
 
 
 def copying(
     *,
     release: Annotated[
-        Path, typer.Argument(metavar="RELEASE", help="A folder that `limbeck condense` wrote.")
+        Path,
+        typer.Argument(metavar="RELEASE", help="A release, an .npz file or a folder of images."),
     ],
     private: Annotated[str, typer.Option(metavar="DATA", help="The private data.")],
     control: Annotated[
         str | None,
         typer.Option(
             metavar="DATA", help="Like private data, but not in it; the part kept out if left out."
+        ),
+    ] = None,
+    lpips_weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also measure LPIPS: AlexNet's features and its linear layers, as safetensors.",
         ),
     ] = None,
     output: Annotated[
@@ -39,41 +46,35 @@ def copying(
         limbeck copying release/ --private digits -o audit/
 
     Explicit privacy is the mean distance from a released image to the private set, the figure of
-    the Kaleidoscope paper. The gallery audit/private/gallery.html shows the pairs: it holds
+    the Kaleidoscope paper, which takes LPIPS for the distance. Limbeck ships no weights of LPIPS
+    and computes it where you give them: torchvision's features.N.weight and .bias, and the
+    metric's linL.model.1.weight. The gallery audit/private/gallery.html shows the pairs: it holds
     private images. This describes, and is no verdict.
     """
     page = None if output is None else output / "private" / "gallery.html"
     if output is not None:
-        if output.exists() and not output.is_dir():
-            raise OptionError(f"-o {output}: this is a file; give a folder")
-        require_writable(output)
+        require_folder_name(output)
 
     from limbeck.audit.images.copying import copying as compare
+    from limbeck.audit.images.lpips_weights import load_lpips
     from limbeck.audit.images.measures import standard
-    from limbeck.data.synthetic import SyntheticDataset
+    from limbeck.cli.sets import private_folder, read_set, require_alike
     from limbeck.files import write_text
     from limbeck.report.gallery import gallery
     from limbeck.workers import one_thread
 
-    released = SyntheticDataset.load(release)
     records, others = data.load(private)
     if control is not None and control != private:
         others = data.read(control)
-    for given in (records, others):
-        if (given.shape, given.classes) != (released.shape, released.classes):
-            raise DatasetError(
-                f"{given.name} has records of shape {given.shape} and {len(given.classes)} "
-                f"classes, the release {released.name} {released.shape} and "
-                f"{len(released.classes)}; give the data and the data options that it was "
-                "condensed with"
-            )
+    released = read_set(release, records, "RELEASE")
+    require_alike(records, others)
+    lpips = None if lpips_weights is None else load_lpips(lpips_weights)
     with one_thread():
-        seen = compare(released, records, others, standard(records.shape, seed=common.seed))
+        measures = standard(records.shape, seed=common.seed)
+        seen = compare(released, records, others, measures, lpips=lpips)
     if page is not None:
         content = gallery(released, records, others, seen)
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.parent.chmod(0o700)
-        write_text(page, content)
+        write_text(private_folder(page.parent.parent) / page.name, content, private=True)
     if common.as_json:
         console.document(
             {

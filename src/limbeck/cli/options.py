@@ -246,6 +246,13 @@ def require_folder(path: Path, force: bool) -> None:
     require_writable(path)
 
 
+def require_folder_name(path: Path) -> None:
+    """OptionError when a folder to add files to cannot be written, or is a file."""
+    if path.exists() and not path.is_dir():
+        raise OptionError(f"-o {path}: this is a file; give a folder")
+    require_writable(path)
+
+
 def require_writable(path: Path) -> None:
     """OptionError when nothing can be written at ``path``, which need not exist yet."""
     # A file that is there is replaced, so it is its folder that must be writable.

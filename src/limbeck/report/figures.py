@@ -66,7 +66,7 @@ def cut(curve: Curve, least_fpr: float) -> Curve:
         if all(map(math.isfinite, row)) and row[0] >= least_fpr
     ]
     fpr, tpr, low, high = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return Curve(fpr=fpr, tpr=tpr, low=low, high=high)
+    return Curve(fpr=fpr, tpr=tpr, low=low, high=high, level=curve.level)
 
 
 def roc(attacks: Sequence[tuple[str, Attack]]) -> str | None:

@@ -3,16 +3,28 @@
 A report is computed from private data without noise. The shared edition therefore holds averages
 over many records only, in the manner of small-count suppression: no rate that rests on fewer than
 ten expected false positives, no seed, hash or fingerprint (whoever knows all records but one could
-test a guess about the last against them), no path, no list of records, no exact record count, and
-nothing of the most exposed record.
+test a guess about the last against them), no path, no list of records, no exact count of records,
+of false alarms or of anything else that the private data decide, and nothing of the most exposed
+record.
 """
 
 import math
 import re
-from typing import Any
+from typing import Any, TypeVar
 
-from limbeck.audit.evidence import Attack, Estimate, Evidence, Operating, Released, Subject
+from limbeck.audit.evidence import (
+    Attack,
+    Claim,
+    Estimate,
+    Evidence,
+    Flag,
+    Operating,
+    Released,
+    Subject,
+)
 from limbeck.report.figures import cut, resolvable_fpr
+
+Told = TypeVar("Told", Claim, Flag)
 
 LEFT_OUT = "left out of the shared edition"
 # fmt: off
@@ -28,8 +40,12 @@ _COUNTS = {
 _PATH = re.compile(r"(^|[\s='\"])(/|~|[A-Za-z]:\\)")
 _DIGEST = re.compile(r"[0-9a-f]{32,}")
 _FEW = re.compile(r"\(\d of [\d,]+\)")  # "(3 of 800)": a sentence about single false positives
+_COUNTED = re.compile(r" ?\([\d,]+ of [\d,]+\)")  # "(123 of 8,000)", beside their share
+# "of 834 trials", "200 share a coin": counts in the sentences of flags and claims.
+_NUMBER = re.compile(r"(?<![\d.,])\d[\d,]*(?= share a coin|, fewer than)")
 # As long as the shape of an image; a longer list of numbers is a list of records or classes.
 _LONGEST_NUMBERS = 4
+_FEWEST = 10
 
 
 def aggregates(evidence: Evidence) -> Evidence:
@@ -41,7 +57,12 @@ def aggregates(evidence: Evidence) -> Evidence:
             "dataset": scrubbed(evidence.dataset),
             "subjects": tuple(_subject(subject) for subject in evidence.subjects),
             "verdict": evidence.verdict.model_copy(
-                update={"reasons": tuple(r for r in evidence.verdict.reasons if not _FEW.search(r))}
+                update={
+                    "headline": coarse(evidence.verdict.headline),
+                    "reasons": tuple(
+                        coarse(r) for r in evidence.verdict.reasons if not _FEW.search(r)
+                    ),
+                }
             ),
         }
     )
@@ -67,13 +88,24 @@ def scrubbed(value: Any, count: bool = False) -> Any:
         return [scrubbed(v, count) for v in value]
     if isinstance(value, str) and (_PATH.search(value) or _DIGEST.fullmatch(value)):
         return LEFT_OUT
-    if count and isinstance(value, int) and not isinstance(value, bool) and value >= 100:
-        return f"about {_two_digits(value):,}"
+    if count and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return _about(value)
     return value
 
 
+def coarse(sentence: str) -> str:
+    """A sentence of the evidence without exact counts of records or false alarms."""
+    plain = _COUNTED.sub("", sentence)
+    return _NUMBER.sub(lambda found: _about(int(found[0].replace(",", ""))), plain)
+
+
+def _about(value: int) -> str:
+    return f"about {_two_digits(value):,}" if value >= _FEWEST else f"fewer than {_FEWEST}"
+
+
 def _two_digits(value: int) -> int:
-    unit: int = 10 ** max(len(str(value)) - 2, 0)
+    """Two digits of a large number, one of those below 100."""
+    unit: int = 10 ** max(len(str(value)) - 2, 1)
     return round(value / unit) * unit
 
 
@@ -84,8 +116,14 @@ def _subject(subject: Subject) -> Subject:
             "risks": (),
             "released": tuple(_released(found) for found in subject.released),
             "attacks": tuple(_attack(attack) for attack in subject.attacks),
+            "claim": None if subject.claim is None else _said(subject.claim),
+            "flags": tuple(_said(flag) for flag in subject.flags),
         }
     )
+
+
+def _said(part: Told) -> Told:
+    return part.model_copy(update={"sentence": coarse(part.sentence)})
 
 
 def _released(found: Released) -> Released:

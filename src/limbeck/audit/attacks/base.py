@@ -3,20 +3,21 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from limbeck.errors import OptionError
 
-Signal = Literal["margin", "hinge", "entropy"]
+Signal = Literal["margin", "hinge", "entropy", "softmax"]
 SIGNALS: tuple[Signal, ...] = ("margin", "hinge", "entropy")
-"""The kinds of signal, in the order in which a store holds them.
+"""The kinds of signal that are one number, in the order in which a store holds them.
 
 margin is z_y - logsumexp of the other logits, so the cross-entropy loss is softplus(-margin);
 hinge is z_y minus the largest other logit; entropy is minus the modified prediction entropy, see
-signals.modified_entropy. All are higher where the model is surer of the label.
+signals.modified_entropy. All are higher where the model is surer of the label. "softmax" is the
+whole answer to the record as it is, which is stored only where an attack asks for it.
 """
 
 ImageSignal = Literal[
@@ -36,6 +37,9 @@ under all views, of "kernel-ridge" and of "retrained".
 """
 
 
+IMAGE_SIGNALS: tuple[ImageSignal, ...] = get_args(ImageSignal)
+
+
 @dataclass(frozen=True)
 class Observed:
     """One kind of signal of one group of records, and who was a member of which run.
@@ -47,6 +51,7 @@ class Observed:
     population: float32 (runs, views, points), the same signal of records like the others that are
         members of no run at all; None where there are none.
     labels: integers (records,), the class under which each record's signals were read.
+    softmax: float32 (runs, records, classes), the model's whole answers; None: not kept.
     """
 
     signals: np.ndarray
@@ -54,9 +59,17 @@ class Observed:
     reference_runs: np.ndarray | None = None
     population: np.ndarray | None = None
     labels: np.ndarray | None = None
+    softmax: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         runs, views, records = self.signals.shape
+        if self.softmax is not None:
+            if self.softmax.ndim != 3 or self.softmax.shape[:2] != (runs, records):
+                raise OptionError(
+                    f"softmax has shape {self.softmax.shape}; signals of shape "
+                    f"{self.signals.shape} need ({runs}, {records}, classes)"
+                )
+            _require_finite("softmax", self.softmax)
         if self.membership.shape != (runs, records):
             raise OptionError(
                 f"membership has shape {self.membership.shape}, signals {self.signals.shape} need "
@@ -89,23 +102,26 @@ class Observed:
     def of_runs(self, chosen: Bool[np.ndarray, " runs"]) -> "Observed":
         """What was seen of some of the runs, which are then each other's references."""
         population = None if self.population is None else self.population[chosen]
+        softmax = None if self.softmax is None else self.softmax[chosen]
         return Observed(
             self.signals[chosen],
             self.membership[chosen],
             population=population,
             labels=self.labels,
+            softmax=softmax,
         )
 
 
 def _require_finite(name: str, signals: np.ndarray) -> None:
+    axes = "run, record, class" if name == "softmax" else "run, view, record"
     if 0 in signals.shape:
         raise OptionError(f"{name} of shape {signals.shape} hold nothing to attack")
     # The smallest and the largest value are NaN or infinite if any value is: no copy is made.
     if not np.isfinite([signals.min(), signals.max()]).all():
         where = np.argwhere(~np.isfinite(signals))[0]
         raise OptionError(
-            f"{name} of shape {signals.shape} are not finite at run {where[0]}, view {where[1]}, "
-            f"record {where[2]}; a training that diverged cannot be audited"
+            f"{name} of shape {signals.shape} are not finite at {tuple(where.tolist())}, of axes "
+            f"{axes}; a training that diverged cannot be audited"
         )
 
 
@@ -139,6 +155,21 @@ class MembershipAttack(ABC):
     @abstractmethod
     def score(self, observed: Observed) -> Float[np.ndarray, "runs records"]:
         """Float64 scores: finite, higher for a likelier member, blind to the trial's own coin."""
+
+
+def folds_of(
+    known: Bool[np.ndarray, " runs"], folds: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Runs to learn from and runs to judge, bool (runs,) each; together every run is judged once.
+
+    Runs that are references are judged by those of the other folds, all others by them all.
+    """
+    fold = np.full(len(known), -1)
+    fold[known] = np.arange(np.count_nonzero(known)) % folds
+    for f in range(-1, folds):
+        judged = fold == f
+        if judged.any():
+            yield known & ~judged, judged
 
 
 def blocks(runs: int, records: int, *, values: int) -> Iterator[slice]:

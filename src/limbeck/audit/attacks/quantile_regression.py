@@ -1,6 +1,5 @@
 """Quantile regression: how high a non-member's signal may be, predicted for each record."""
 
-from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
@@ -8,7 +7,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from limbeck.audit.attacks.base import MembershipAttack, Observed
+from limbeck.audit.attacks.base import MembershipAttack, Observed, folds_of
 from limbeck.coins import numpy_generator
 from limbeck.recipe import options
 from limbeck.registry import register
@@ -47,7 +46,7 @@ def quantile_regression(
     x = observed.signals.mean(1, dtype=np.float64)
     outside = ~observed.membership
     scores = np.zeros(x.shape)
-    for train, judged in _folds(observed.references, folds):
+    for train, judged in folds_of(observed.references, folds):
         rows = outside & train[:, None]
         mean, spread, count = _leave_one_out(x, rows)
         fit = rows & (count > 0)
@@ -67,16 +66,6 @@ def quantile_regression(
         scores[judge] = ((x - mean)[judge] - middle) / np.maximum(high - middle, floor)
     # Beyond the ninth decimal is the rounding of the means, which depends on their counts.
     return scores.round(9)
-
-
-def _folds(known: Bool[np.ndarray, " runs"], folds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Runs to learn from and runs to judge; together every run is judged once."""
-    fold = np.full(len(known), -1)
-    fold[known] = np.arange(np.count_nonzero(known)) % folds
-    for f in range(-1, folds):
-        judged = fold == f
-        if judged.any():
-            yield known & ~judged, judged
 
 
 def _leave_one_out(

@@ -1,21 +1,24 @@
 """The shadow-model attack: classifiers of softmax vectors, one per class.
 
-It reads whole softmax vectors, which an audit does not store, and judges a target model that is
-not one of the shadow models. It is here to reproduce published figures, not part of the audit.
+It reads whole softmax vectors, which an audit stores only where it is asked for this attack.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 
+from limbeck.audit.attacks.base import MembershipAttack, Observed, Signal, folds_of
 from limbeck.coins import numpy_generator
 from limbeck.errors import OptionError
+from limbeck.recipe import options
+from limbeck.registry import register
 
 _FOLDS = 5
 _C = (0.1, 1.0, 10.0)
@@ -134,3 +137,65 @@ def _check(
                 f"{name} has shape {value.shape}; softmax of shape {softmax.shape} and "
                 f"{len(target_labels)} target labels need {shape}"
             )
+
+
+@register(
+    "shokri",
+    kind="attack",
+    summary="a classifier for each class of the answers of shadow models to members and others",
+    paper="Shokri et al. 2017, arXiv 1610.05820; one SVM per class: Gujarathi and Gandhi 2022",
+    cost="minutes of support vector machines; the logistic twin takes seconds",
+)
+@options
+class Shokri(MembershipAttack):
+    """The shadow attack with every run as the target of those in the other folds; see ``shokri``.
+
+    model: "svm" as published, "logistic" its twin. rows_per_class: shadow answers of a class that
+        a machine learns from, of members and of non-members each, at most. folds: of the runs.
+
+    A class with fewer than five answers on a side in the other folds scores 0: nothing is known.
+    """
+
+    model: Literal["svm", "logistic"] = "svm"
+    rows_per_class: Annotated[int, Field(ge=_FOLDS)] = 200
+    folds: Annotated[int, Field(ge=2)] = 4
+    reads: ClassVar[tuple[Signal, ...]] = ("softmax",)
+
+    @property
+    def title(self) -> str:
+        return self.method_name if self.model == "svm" else f"{self.method_name}-{self.model}"
+
+    @property
+    def finds_direction(self) -> bool:
+        return True
+
+    def applies(self, observed: Observed) -> bool:
+        return observed.labels is not None and observed.softmax is not None
+
+    def score(self, observed: Observed) -> Float[np.ndarray, "runs records"]:
+        answers, labels, inside = observed.softmax, observed.labels, observed.membership
+        if answers is None or labels is None:
+            raise OptionError(
+                f"signals of shape {observed.signals.shape} come without the whole answers or the "
+                f"labels that {self.title} reads: give softmax (runs, records, classes) and labels"
+            )
+        scores = np.zeros(inside.shape)
+        for train, judged in folds_of(observed.references, self.folds):
+            for label in np.unique(labels):
+                own = labels == label
+                known = inside[train][:, own]
+                members = int(np.count_nonzero(known))
+                if min(members, known.size - members) < _FOLDS:
+                    continue
+                asked = answers[judged][:, own]
+                found = shokri(
+                    answers[train][:, own],
+                    labels[own],
+                    known,
+                    asked.reshape(-1, asked.shape[2]),
+                    np.full(asked.shape[0] * asked.shape[1], label),
+                    model=self.model,
+                    rows_per_class=self.rows_per_class,
+                )
+                scores[np.ix_(judged, own)] = found.reshape(asked.shape[:2])
+        return scores

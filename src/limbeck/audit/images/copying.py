@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from limbeck.audit.images.embedders import Labelled
@@ -20,6 +20,8 @@ from limbeck.errors import OptionError
 from limbeck.types import Estimate
 
 _BLOCK = 1024
+_SAMPLE = 512
+_ROUNDING = 1e-4  # of float32 distances between records of norm 1 at most
 
 NOT_COMPUTED = "not computed: LPIPS needs the weights of its feature network"
 
@@ -33,7 +35,7 @@ class Distances:
     control: float (images,), that to the nearest control record that is left, and nearest_control
         integers (images,), which that is.
     closer: the share of images nearer to a private than to a control record, ties counting
-        half; near-duplicates between the two are left out on both sides.
+        half; records with a near-duplicate on either side are left out.
     expected: that share where private and control records are alike.
     """
 
@@ -64,7 +66,7 @@ class Copying:
     """What ``copying`` saw.
 
     measured: one entry a measure. lpips: why it is not among them, or None.
-    duplicates: how many (private, control) records have a near-duplicate on the other side.
+    duplicates: how many (private, control) records have a near-duplicate on either side.
     """
 
     measured: tuple[Distances, ...]
@@ -84,9 +86,9 @@ def copying(
 ) -> Copying:
     """Nearest private records of each released image, whatever their class, beside controls'.
 
-    duplicate: records of the two sides within this distance (root mean squared difference of
-        values in [0, 1]) are near-duplicates. A copy of a private record that has one is still
-        seen in ``private`` and ``nearest``; it says nothing in the comparison.
+    duplicate: records of different groups within this distance (root mean squared difference of
+        values in [0, 1]) are near-duplicates, see ``distinct``. A copy of a private record that
+        has one is still seen in ``private`` and ``nearest``; it says nothing in the comparison.
     OptionError where no record is left on one side.
     """
     chosen = [*measures, lpips] if lpips is not None else list(measures)
@@ -102,7 +104,7 @@ class Reference:
     """The private and control records that any number of releases are compared with.
 
     What depends on the records alone is computed once; see ``copying``.
-    duplicates: how many (private, control) records have a near-duplicate on the other side.
+    duplicates: how many (private, control) records have a near-duplicate on either side.
     """
 
     def __init__(
@@ -118,8 +120,7 @@ class Reference:
             raise OptionError(
                 f"every record of {private.name} or {control.name} (shapes "
                 f"{tuple(private.inputs.shape)}, {tuple(control.inputs.shape)}) has a "
-                "near-duplicate on the other side; give control records that are not copies of "
-                "private ones"
+                "near-duplicate; give control records that are not copies of private ones"
             )
         self.duplicates = int((~kept).sum()), int((~left).sum())
         self._kept, self._device = kept, private.inputs.device
@@ -155,16 +156,69 @@ class Reference:
         )
 
 
+def close(
+    a: LabeledDataset, b: LabeledDataset, distance: float
+) -> tuple[Bool[Tensor, " a"], Bool[Tensor, " b"]]:
+    """Which records of each side have a record within ``distance`` (see ``L2``) on the other."""
+    prepare = L2().prepare
+    others = prepare(b.inputs.to(a.inputs.device))
+    found = torch.zeros(len(b), dtype=torch.bool, device=others.device)
+    own = []
+    for block in prepare(a.inputs).split(_BLOCK):
+        near = torch.cdist(block, others) <= distance
+        own.append(near.any(1))
+        found |= near.any(0)
+    return torch.cat(own), found
+
+
 def distinct(
     private: LabeledDataset, control: LabeledDataset, distance: float
 ) -> tuple[Bool[Tensor, " private"], Bool[Tensor, " control"]]:
-    """Which records of each side have no record within ``distance`` (see ``L2``) on the other."""
-    prepare = L2().prepare
-    others = prepare(control.inputs.to(private.inputs.device))
-    twins = torch.zeros(len(control), dtype=torch.bool, device=others.device)
-    kept = []
-    for block in prepare(private.inputs).split(_BLOCK):
-        close = torch.cdist(block, others) <= distance
-        kept.append(~close.any(1))
-        twins |= close.any(0)
-    return torch.cat(kept), ~twins
+    """Which records have no near-duplicate (see ``L2``), on the other side or their own.
+
+    To leave out those with a twin on the other side alone would not be fair to sides of unequal
+    sizes: a record whose twin happens to be on its own side would stay, which happens oftener on
+    the larger one. So twins go wherever they are, and each record that is left might as well have
+    been on either side. Records of one group may be alike: they are on one side together.
+    """
+    device = private.inputs.device
+    pooled = L2().prepare(torch.cat([private.inputs, control.inputs.to(device)]))
+    owner = _owners(private, control).to(device)
+    # Twins lie at most ``distance`` apart along any axis: sorted along the one that spreads the
+    # records most, each block is compared with its neighbourhood alone.
+    along = pooled @ _widest_axis(pooled)
+    along, order = along.sort()
+    pooled, owner = pooled[order], owner[order]
+    alone = torch.ones(len(pooled), dtype=torch.bool, device=device)
+    reach = distance + _ROUNDING
+    for start in range(0, len(pooled), _BLOCK):
+        part = slice(start, min(start + _BLOCK, len(pooled)))
+        ends = torch.stack([along[part][0] - reach, along[part][-1] + reach])
+        low, high = torch.searchsorted(along, ends).tolist()
+        near = torch.cdist(pooled[part], pooled[low:high]) <= distance
+        alone[part] = ~(near & (owner[part][:, None] != owner[low:high])).any(1)
+    found = torch.empty_like(alone)
+    found[order] = alone
+    return found[: len(private)], found[len(private) :]
+
+
+def _owners(private: LabeledDataset, control: LabeledDataset) -> Int64[Tensor, " n"]:
+    """Whose each record is, numbered over both sides; no one has records on both."""
+    sides, first = [], 0
+    for side in (private, control):
+        own = torch.arange(len(side))
+        if side.groups is not None:
+            own = torch.unique(side.groups.cpu(), return_inverse=True)[1]
+        sides.append(own + first)
+        first += len(side)
+    return torch.cat(sides)
+
+
+def _widest_axis(points: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """A unit vector, near the first principal axis of some of the points."""
+    some = points[:: max(1, len(points) // _SAMPLE)]
+    centred = some - some.mean(0)
+    _, vectors = torch.linalg.eigh(centred @ centred.mT)
+    axis = centred.mT @ vectors[:, -1]
+    unit: Tensor = axis / axis.norm().clamp(min=1e-12)
+    return unit

@@ -21,7 +21,7 @@ class Identification:
     ranks: float (images,), how many candidates of its class lie nearer to each image than its
         start does, ties counting half; NaN where the start is unknown.
     hit_at_1: the share of known starts that come first; an exact interval over the images.
-    chance: the share that a guess within the class finds.
+    chance: the share that a guess within the class finds (of k starts to find, k times as much).
     """
 
     measure: str
@@ -44,31 +44,36 @@ def ranking(
 def identify(
     release: Labelled,
     candidates: LabeledDataset,
-    starts: Int64[np.ndarray, " images"],
+    starts: Int64[np.ndarray, "images *k"],
     measure: Measure,
 ) -> Identification:
     """Rank all candidates by their distance to each image and look up where its start stands.
 
-    starts: the candidate that each image began as, -1 where none is known. A start that ties with
-    others for the first place is half a rank behind each and is no hit.
+    starts: the candidate that each image began as, -1 where none is known; or the k candidates
+        that it was made of, of which the nearest counts. A start that ties with others for the
+        first place is half a rank behind each and is no hit.
     OptionError where a start is no candidate of its image's class, or none is known.
     """
-    known = np.flatnonzero(starts >= 0)
-    if starts.shape != (len(release),) or not len(known) or starts.max() >= len(candidates):
+    several = starts[:, None] if starts.ndim == 1 else starts
+    known = np.flatnonzero((several >= 0).all(1))
+    if len(several) != len(release) or not len(known) or several.max() >= len(candidates):
         raise OptionError(
             f"starts of shape {starts.shape} for {len(release)} images and {len(candidates)} "
             "candidates: give for each image the index of a candidate, or -1, and at least one"
         )
     distances = ranking(release, candidates, measure)[known]
-    own = distances[np.arange(len(known)), starts[known]]
-    if not np.isfinite(own).all():
-        wrong = known[~np.isfinite(own)][0]
+    of_starts = np.take_along_axis(distances, several[known], axis=1)
+    if not np.isfinite(of_starts).all():
+        row, column = np.argwhere(~np.isfinite(of_starts))[0]
         raise OptionError(
-            f"image {wrong} of {len(release)} is said to have begun as candidate {starts[wrong]}, "
-            "which is of another class; check the order of starts"
+            f"image {known[row]} of {len(release)} is said to have begun as candidate "
+            f"{several[known][row, column]}, which is of another class; check the order of starts"
         )
+    own = of_starts.min(1)
     ahead = np.count_nonzero(distances < own[:, None], axis=1)
-    ties = np.count_nonzero(distances == own[:, None], axis=1) - 1
+    ties = np.count_nonzero(distances == own[:, None], axis=1) - np.count_nonzero(
+        of_starts == own[:, None], axis=1
+    )
     ranks = np.full(len(release), np.nan)
     ranks[known] = ahead + ties / 2
     hits = int(np.count_nonzero(ranks == 0))
@@ -77,5 +82,5 @@ def identify(
         measure.name,
         ranks,
         Estimate(hits / len(known), low, high, len(known)),
-        float(np.mean(1 / np.isfinite(distances).sum(1))),
+        float(np.mean(several.shape[1] / np.isfinite(distances).sum(1))),
     )

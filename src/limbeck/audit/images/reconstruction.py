@@ -51,6 +51,7 @@ def reconstruct(
     steps: int = 400,
     learning_rate: float = 0.05,
     seed: int = 0,
+    progress: Callable[[float], None] | None = None,
 ) -> Reconstruction:
     """``count`` records whose kernels sum to the function that the release defines.
 
@@ -61,6 +62,7 @@ def reconstruct(
 
     count: how many private records the attacker believes there are; few, as the released set must
         hold as many degrees of freedom as they have.
+    progress: called with the share of the steps that are done.
     kernel: that the set was made for; None: ``fully_connected_ntk`` of depth 2.
     OptionError where the set has no learned labels.
     """
@@ -86,6 +88,8 @@ def reconstruct(
         optimiser.minimise(1 - explained / norm, rate)
         with torch.no_grad():
             guesses.clamp_(0, 1)
+        if progress is not None:
+            progress((step + 1) / steps)
     found = guesses.detach()
     weights, explained = _solved(between, found, images, dual)
     made = SyntheticDataset(

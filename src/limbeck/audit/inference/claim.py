@@ -15,7 +15,8 @@ from limbeck.audit import evidence
 from limbeck.audit.attacks.base import MembershipAttack, Observed
 from limbeck.audit.inference.epsilon import choose_guessing, epsilon_lower_bound, judged_coins
 from limbeck.audit.inference.gdp_test import ALARM, gdp_lower_bound, gdp_p_value
-from limbeck.audit.inference.intervals import Clusters
+from limbeck.audit.inference.intervals import LEVEL, Clusters
+from limbeck.audit.inference.sequential import level_within
 from limbeck.privacy.gaussian import epsilon_of
 from limbeck.types import Guarantee
 
@@ -25,10 +26,13 @@ def examine(
     candidates: Sequence[tuple[MembershipAttack, Observed]],
     halves: Bool[np.ndarray, " runs"],
     clusters: Clusters,
+    *,
+    share: float = 1.0,
 ) -> evidence.Claim:
     """Hold ``guarantee`` against half B of the runs; half A chooses attacks and gives references.
 
-    candidates, halves, clusters: as in ``epsilon_lower_bound``. Where several records share a
+    candidates, halves, clusters: as in ``epsilon_lower_bound``. share: of the errors, that this
+    look at the runs may spend. Where several records share a
     coin and the claim is about one record, the claim for all of them is tested, which mu-GDP gives
     (mu times their number [Dong, Roth and Su 2022, arXiv:1905.02383, Theorem 2.14]).
 
@@ -51,14 +55,17 @@ def examine(
     delta = guarantee.delta
     claimed = guarantee.epsilon if together == 1 or mu is None else epsilon_of(mu, delta)
     tests = 1 if mu is None else 2
-    bound = epsilon_lower_bound(candidates, halves, clusters, delta=delta, level=1 - ALARM / tests)
+    alarm = ALARM * share / tests
+    bound = epsilon_lower_bound(candidates, halves, clusters, delta=delta, level=1 - alarm)
     found = evidence.Claim(epsilon=claimed, refuted=bound.value > claimed, sentence="")
     if mu is not None:
         chosen = choose_guessing(candidates, halves, clusters, delta=delta)
         scores, coins = judged_coins(*candidates[chosen.candidate], halves, clusters)
         p_value = gdp_p_value(scores, coins, mu) if mu > 0 else math.nan
-        curve_bound = evidence.Estimate.of(gdp_lower_bound(scores, coins, delta=delta))
-        refuted = found.refuted or p_value <= ALARM / tests
+        level = level_within(LEVEL, share)
+        bounded = gdp_lower_bound(scores, coins, delta=delta, level=level)
+        curve_bound = evidence.Estimate.of(bounded)
+        refuted = found.refuted or p_value <= alarm
         found = found.model_copy(
             update={"refuted": refuted, "curve_p_value": p_value, "curve_bound": curve_bound}
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from limbeck.audit import evidence
 from limbeck.audit.attacks.base import ImageSignal, MembershipAttack, Observed, Signal
+from limbeck.audit.inference.intervals import LEVEL
 from limbeck.audit.inference.record_risk import RecordRisk, record_risk
 from limbeck.audit.inference.roc import Trials, auc
 from limbeck.audit.inference.shadows import GROUPS, Group, Shadows
@@ -52,10 +53,13 @@ def exposures(
     shadows: Shadows,
     attacks: Sequence[MembershipAttack],
     image_attacks: Sequence[MembershipAttack] = (),
+    *,
+    level: float = LEVEL,
 ) -> list[Exposure]:
     """The exposure of each group of records; none where a half has too few runs to tell.
 
     attacks, image_attacks: of those that compare each record with itself in other runs.
+    level: of the records' intervals.
     """
     halves = shadows.halves
     if min(np.count_nonzero(halves), np.count_nonzero(~halves)) < 2:
@@ -69,7 +73,8 @@ def exposures(
         readings = shadows.readings(group, attacks, image_attacks)
         telling = [_auc(attack, seen.of_runs(~halves)) for _, _, attack, seen in readings]
         title, signal, attack, seen = readings[int(np.argmax(telling))]
-        found.append(Exposure(group, title, signal, record_risk(attack, seen, halves, fpr=FPR)))
+        risk = record_risk(attack, seen, halves, fpr=FPR, level=level)
+        found.append(Exposure(group, title, signal, risk))
     return found
 
 

@@ -61,8 +61,8 @@ def raise_flags(seen: Circumstances) -> tuple[evidence.Flag, ...]:
         warnings.append(
             (
                 "balanced-membership",
-                "Every record is in exactly as many runs, which gives the held-out coin away; no "
-                "bound on epsilon is printed.",
+                "Runs or records are halved more evenly than fair coins would, which gives the "
+                "held-out coin away; no bound on epsilon is printed.",
             )
         )
     if seen.runs < FEWEST_RUNS:

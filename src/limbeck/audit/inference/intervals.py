@@ -48,6 +48,11 @@ class Clusters:
         """Number of units."""
         return int(self.units.max()) + 1
 
+    @property
+    def first(self) -> np.ndarray:
+        """int64 (units,), the first record of each unit."""
+        return np.unique(self.units, return_index=True)[1]
+
     def sum(self, values: Float[np.ndarray, "runs records"]) -> Float[np.ndarray, "runs units"]:
         """Sums over the records of each unit."""
         if self.count == len(self.units):

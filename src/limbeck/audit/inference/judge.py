@@ -6,33 +6,27 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
+from scipy import stats
 
 from limbeck.audit import evidence
 from limbeck.audit.attacks.base import ImageSignal, MembershipAttack, Observed, Signal
-from limbeck.audit.attacks.entropy_threshold import EntropyThreshold
+from limbeck.audit.attacks.choice import STANDARD
 from limbeck.audit.attacks.lira import LiRA
-from limbeck.audit.attacks.loss_threshold import LossThreshold
-from limbeck.audit.attacks.rmia import RMIA
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.checks import detectable_tpr, null_test, positive_control
 from limbeck.audit.inference.claim import examine
 from limbeck.audit.inference.epsilon import epsilon_lower_bound
 from limbeck.audit.inference.fixed_threshold import positive_predictive_value
 from limbeck.audit.inference.flags import Circumstances, raise_flags
-from limbeck.audit.inference.intervals import Clusters
+from limbeck.audit.inference.intervals import LEVEL, Clusters
+from limbeck.audit.inference.sequential import WHOLE, level_within
 from limbeck.audit.inference.shadows import GROUPS, Group, Shadows
 from limbeck.types import Estimate, Guarantee
 
-ATTACKS: tuple[MembershipAttack, ...] = (
-    LossThreshold(),
-    EntropyThreshold(per_class=True),
-    LiRA(),
-    LiRA(online=False),
-    RMIA(),
-)
-
 IMAGE_ATTACKS: tuple[MembershipAttack, ...] = (LiRA(),)
 """What is made of each kind of signal of the released images alone."""
+
+_NO_CHANCE = 1e-6
 
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members among those asked about, at which a named record's chances are told."""
@@ -50,36 +44,41 @@ def judge(
     utility_with_canaries: Estimate,
     seed: int,
     target_utility: float | None = None,
-    attacks: Sequence[MembershipAttack] = ATTACKS,
+    attacks: Sequence[MembershipAttack] = STANDARD,
     image_attacks: Sequence[MembershipAttack] = IMAGE_ATTACKS,
     delta: float = 1e-5,
     control_epsilon: float = 4.0,
     risks: Sequence[evidence.Risk] = (),
     released: Sequence[evidence.Released] = (),
+    looks: evidence.Looks | None = None,
 ) -> evidence.Subject:
     """Run every attack on every group and signal, bound epsilon, check the audit, raise the flags.
 
     seed: of the null self-test's coins. target_utility: test accuracy of the release itself.
     control_epsilon: the planted leak's epsilon at ``delta``. risks: of ``exposures``.
-    released: of ``attack_release``.
+    released: of ``attack_release``. looks: where this is one of several looks at the runs; every
+    level is then that of the look's share of the errors.
     Everything else passes into the evidence. The same arguments give the same values.
     """
+    share = WHOLE if looks is None else looks.share
+    level = level_within(LEVEL, share)
     found: list[evidence.Attack] = []
     for group in GROUPS:
         if (shadows.groups == group).any():
             clusters = shadows.clusters(group)
+            of_group = shadows.readings(group, attacks, image_attacks)
             found += [
-                _judge_attack(*reading, group, clusters)
-                for reading in shadows.readings(group, attacks, image_attacks)
+                _judge_attack(*reading, group, clusters, level, len(of_group))
+                for reading in of_group
             ]
     group = shadows.attacked
     clusters = shadows.clusters(group)
     readings = shadows.readings(group, attacks, image_attacks)
     candidates = [(attack, seen) for _, _, attack, seen in readings]
-    balanced = exactly_balanced(shadows.membership[:, shadows.groups == group])
+    balanced = too_balanced(shadows.membership[:, shadows.groups == group][:, clusters.first])
     planted = Observed(shadows.control, candidates[0][1].membership)
 
-    def bound(what: list[tuple[MembershipAttack, Observed]], level: float = 0.95) -> Estimate:
+    def bound(what: list[tuple[MembershipAttack, Observed]]) -> Estimate:
         if balanced:
             return Estimate(math.nan, level=level)
         return epsilon_lower_bound(what, shadows.halves, clusters, delta=delta, level=level)
@@ -95,7 +94,7 @@ def judge(
     )
     claim = None
     if guarantee is not None and not balanced:
-        claim = examine(guarantee, candidates, shadows.halves, clusters)
+        claim = examine(guarantee, candidates, shadows.halves, clusters, share=share)
     runs, inside = len(shadows.membership), candidates[0][1].membership
     members = int(np.count_nonzero(inside))
     circumstances = Circumstances(
@@ -128,20 +127,26 @@ def judge(
         precision=_precision([attack for attack in found if attack.group == group]),
         risks=tuple(risks),
         released=tuple(released),
+        looks=looks,
         null_test=null,
         positive_control=control,
         flags=raise_flags(circumstances),
     )
 
 
-def exactly_balanced(membership: Bool[np.ndarray, "runs records"]) -> bool:
-    """Whether every record is in exactly as many runs: coins that were not independent.
+def too_balanced(membership: Bool[np.ndarray, "runs units"]) -> bool:
+    """Whether coins come closer to halves than fair ones would once in a million audits.
 
-    Leave-one-out references then give the held-out coin away [measured: null AUC 0.487 at 16
-    runs]. Ten records or more do not come to this by chance.
+    Of each unit over the runs, or of each run over the units. Coins that balance give each other
+    away: leave-one-out references know the held-out one from the others [measured: null AUC 0.487
+    at 16 runs of exact halves], and no bound holds. Fewer than ten come to this by chance.
     """
-    counts = membership.sum(0)
-    return len(counts) >= 10 and bool((counts == counts[0]).all())
+    for axis in (0, 1):
+        counts, thrown = membership.sum(axis), membership.shape[axis]
+        excess = float(((counts - thrown / 2) ** 2).sum() / (thrown / 4))
+        if len(counts) >= 10 and stats.chi2.cdf(excess, len(counts)) < _NO_CHANCE:
+            return True
+    return False
 
 
 def _judge_attack(
@@ -151,8 +156,10 @@ def _judge_attack(
     seen: Observed,
     group: Group,
     clusters: Clusters,
+    level: float,
+    beside: int,
 ) -> evidence.Attack:
-    trials = roc.Trials(attack.score(seen), seen.membership, clusters)
+    trials = roc.Trials(attack.score(seen), seen.membership, clusters, level)
     area, p_value = roc.auc(trials)
     accuracy = roc.balanced_accuracy(trials)
     return evidence.Attack(
@@ -162,7 +169,7 @@ def _judge_attack(
         auc=evidence.Estimate.of(area),
         balanced_accuracy=evidence.Estimate.of(accuracy),
         advantage=evidence.Estimate.of(roc.advantage(accuracy)),
-        operating=roc.operating(trials),
+        operating=roc.operating(trials, beside=beside),
         curve=roc.curve(trials),
         p_value=p_value,
     )

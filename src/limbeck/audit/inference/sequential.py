@@ -1,18 +1,70 @@
 """Looking at an audit while its runs come in, and stopping early, without losing the level.
 
-Two ways. Spending: the k-th look uses ``level_at_look(k)``, and the bounds of all looks hold
-together, whichever bound it is and however the looks depend on each other. Betting: a test
+Three ways. Declared looks: each may spend a share of every error, and what holds at each of them
+with its share holds at all of them together, whichever bound, interval or test it is and however
+the looks depend on each other; audits that stop early use these. Spending without an end: the
+k-th look uses ``level_at_look(k)``, for a number of looks that nobody knows. Betting: a test
 martingale over independent runs, valid at every run at once and however it is stopped
 [Waudby-Smith and Ramdas 2024, arXiv:2010.09686, Section 4; Ville's inequality].
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from limbeck.errors import OptionError
 
+FRACTIONS = (0.25, 0.5, 1.0)
+"""Of the planned runs, after which an audit that may stop early looks."""
+
+FEWEST_AT_A_LOOK = 8
+"""An audit of fewer runs could not tell a leak from luck: nobody looks before."""
+
 _BOLDEST = 0.9
 """Share of the stake that would lose everything on a run without any hit."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look that is declared beforehand.
+
+    runs: how many there are when it is taken. share: of every error, that it may spend.
+    """
+
+    runs: int
+    share: float
+
+
+WHOLE = 1.0
+"""The share of an audit that looks once, at its end."""
+
+
+def declared_looks(runs: int) -> tuple[Look, ...]:
+    """The looks at so many planned runs, the last of them at all; their shares sum to 1.
+
+    The error is spent as the runs come in, each look's share being that of the runs since the one
+    before: the uniform spending function of Lan and DeMets [1983, doi:10.1093/biomet/70.3.659],
+    with the union bound in place of a joint distribution that nobody knows.
+
+    OptionError for fewer than 16 runs, which leave no look before the end.
+    """
+    counts = sorted({round(share * runs) for share in FRACTIONS})
+    counts = [count for count in counts if count >= FEWEST_AT_A_LOOK]
+    if runs < 2 * FEWEST_AT_A_LOOK:
+        raise OptionError(
+            f"{runs} runs leave no look before the end to stop at; plan {2 * FEWEST_AT_A_LOOK} or "
+            "more, or do not stop early"
+        )
+    before = (0, *counts[:-1])
+    return tuple(
+        Look(count, (count - since) / runs) for count, since in zip(counts, before, strict=True)
+    )
+
+
+def level_within(level: float, share: float) -> float:
+    """The confidence at which a look with this share of the error says what ``level`` promises."""
+    return 1 - (1 - level) * share
 
 
 def level_at_look(look: int, level: float = 0.95) -> float:

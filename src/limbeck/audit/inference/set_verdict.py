@@ -1,15 +1,15 @@
 """The conclusion about one finished set, in weaker words than those about a mechanism."""
 
+import math
 from collections.abc import Sequence
+
+from scipy import stats
 
 from limbeck.audit import titles
 from limbeck.audit.set_evidence import Copies, Nearness, SetAttack, SetVerdict, Split
 
 FAMILYWISE = 0.01
-"""Chance that the attacks on a set which tells nothing of its members are called signs of them.
-
-Copies are counted and not tested: where records hardly vary, one may be there by chance.
-"""
+"""Chance that a set which tells nothing of its members is said to bear signs of them."""
 
 HINT = 0.05
 SEEN = 0.9
@@ -33,30 +33,38 @@ def set_verdict(
 ) -> SetVerdict:
     """What the attacks on one set amount to.
 
-    signs: it holds records all but equal to members and none so like the control; or a p-value
-    (AUC above 0.5, or TPR above FPR) below 1% after Bonferroni's correction for all attacks, the
-    split being random as far as a blind classifier can tell. nothing-seen: nothing at 5%, a random
-    split, and planted copies that every attack saw. unclear: everything else.
+    signs: a p-value (AUC above 0.5, TPR above FPR, or members among the copied records) below 1%
+    after Bonferroni's correction for all of them, the split being random as far as a blind
+    classifier can tell. nothing-seen: nothing at 5%, a random split, no record all but equal to a
+    member, and planted copies that every attack saw. unclear: everything else.
     """
-    smallest = corrected(attacks)
+    smallest = corrected(attacks, copies)
+    holds_copies = copies.of_members > 0
     blind_to = [a for a in attacks if a.planted_auc < SEEN]
     outcome = "unclear"
     headline = f"Whether {name} tells who was in the data cannot be told from it alone."
-    if copies.of_members and not copies.of_control:
+    tests = len(_p_values(attacks, copies))
+    if not split.random:
+        also = "It holds records all but equal to members: look at them. " if holds_copies else ""
+        headline = (
+            f"{also}Members and control records differ without any look at {name}: whether it "
+            "tells who was in the data cannot be told by comparing them."
+        )
+    elif tests * copies.p_value < FAMILYWISE:
         outcome = "signs"
         headline = (
             f"{name} holds copies of private records: whoever knows such a record recognises it."
-        )
-    elif not split.random:
-        headline = (
-            f"Members and control records differ without any look at {name}: whether it tells who "
-            "was in the data cannot be told by comparing them."
         )
     elif smallest < FAMILYWISE:
         outcome = "signs"
         headline = (
             f"{name} bears signs of its members: attacks on it alone tell them from control "
             "records better than by chance."
+        )
+    elif holds_copies:
+        headline = (
+            f"{name} holds records all but equal to members, too few to put it past chance: look "
+            "at them."
         )
     elif smallest >= HINT and not blind_to:
         outcome = "nothing-seen"
@@ -72,10 +80,27 @@ def set_verdict(
     )
 
 
-def corrected(attacks: Sequence[SetAttack]) -> float:
-    """The smallest p-value of all attacks, times their number."""
-    known = [p for a in attacks for p in (a.p_value, *(point.p_value for point in a.operating))]
+def copies_p_value(of_members: int, of_control: int, members: int, control: int) -> float:
+    """The chance that so many or more of the copied people are members, were sides drawn by lot.
+
+    Fisher's exact test: of members + control people, of_members + of_control are copied in the
+    set; one that was made without the members copies either with the same chance. A single copy
+    is a member's with probability members / (members + control), and so proves nothing where
+    there are as many of the one as of the other. 1 where nobody is copied.
+    """
+    copied = of_members + of_control
+    return float(stats.hypergeom.sf(of_members - 1, members + control, members, copied))
+
+
+def corrected(attacks: Sequence[SetAttack], copies: Copies) -> float:
+    """The smallest p-value of all attacks and of the copies, times their number."""
+    known = _p_values(attacks, copies)
     return min(1.0, len(known) * min(known))
+
+
+def _p_values(attacks: Sequence[SetAttack], copies: Copies) -> list[float]:
+    known = [p for a in attacks for p in (a.p_value, *(point.p_value for point in a.operating))]
+    return known if math.isnan(copies.p_value) else [*known, copies.p_value]
 
 
 def _strongest(attacks: Sequence[SetAttack], smallest: float) -> str:
@@ -83,7 +108,7 @@ def _strongest(attacks: Sequence[SetAttack], smallest: float) -> str:
     auc, chance = attack.auc, "no attack shows more than chance would"
     if smallest < HINT:
         chance = (
-            "as much as the most telling attack shows would be seen by chance in at most "
+            "as much as the most telling one or the copies show would be seen by chance in at most "
             f"{max(smallest, 1e-4):.2%} of such audits"
         )
     return (
@@ -110,8 +135,8 @@ def _copied(copies: Copies) -> str:
     return (
         f"Within a root mean squared difference of {copies.distance:g} it holds "
         f"{_count(copies.of_members, 'private record')} and "
-        f"{_count(copies.of_control, 'control record')}; {sum(copies.near_duplicates):,} records "
-        "with a near-duplicate on the other side were left out."
+        f"{_count(copies.of_control, 'control record')}, by chance at p = {copies.p_value:.2g}; "
+        f"{sum(copies.near_duplicates):,} records with a near-duplicate were left out."
     )
 
 

@@ -40,6 +40,7 @@ class Shadows:
     labels: integers (records,), the classes under which the signals were read; None: unknown.
     images: float32 (runs, image kinds, records but control ones), what was read of the released
         images alone, kinds in the order of ``image_kinds``; None where none were released.
+    softmax: float32 (runs, records, classes), whole answers; None where no attack asked for them.
     """
 
     signals: np.ndarray
@@ -51,6 +52,7 @@ class Shadows:
     labels: np.ndarray | None = None
     images: np.ndarray | None = None
     image_kinds: tuple[ImageSignal, ...] = ()
+    softmax: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         runs, _, kinds, records = self.signals.shape
@@ -132,6 +134,12 @@ class Shadows:
                     and attack.applies(seen)
                     and (attack.finds_direction or not suffix)
                 ]
+            whole = self._observed(name, 0)
+            found += [
+                (attack.title + suffix, "softmax", attack, whole)
+                for attack in attacks
+                if "softmax" in attack.reads and attack.applies(whole)
+            ]
             for kind, read in enumerate(self.image_kinds if self.images is not None else ()):
                 seen = self._of_images(name, kind)
                 found += [(attack.title + suffix, read, attack, seen) for attack in image_attacks]
@@ -154,6 +162,7 @@ class Shadows:
             self.membership[:, records],
             population=signals[:, :, control] if len(control) else None,
             labels=None if self.labels is None else self.labels[records],
+            softmax=None if self.softmax is None else self.softmax[:, records],
         )
 
     def _of_images(self, group: str, kind: int) -> Observed:

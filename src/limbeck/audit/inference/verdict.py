@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from limbeck.audit import evidence, titles
 from limbeck.audit.inference.flags import CONTRADICTED
+from limbeck.audit.inference.intervals import LEVEL
+from limbeck.audit.inference.sequential import WHOLE, level_within
 
 FAMILYWISE = 0.01
 """Chance that any of a subject's attacks is called a leak where there is none."""
@@ -33,14 +35,15 @@ def verdict(
     """What the evidence on ``subjects[0]``, beside its company, amounts to.
 
     leak: a p-value (AUC above 0.5, or TPR above the realised FPR) below 1% after Bonferroni's
-    correction for all of the subject's attacks, or a guarantee contradicted. none-found: nothing
+    correction for all of the subject's attacks, or a guarantee contradicted; where the audit looked
+    more than once, below this look's share of the 1%. none-found: nothing
     at 5% after the same correction, no bound on epsilon above 0, the positive control found, some
     leak detectable and no warning. unclear: everything else, and whatever an audit says that
     fails its own null test.
     """
     subject = subjects[0]
     warnings = [flag.sentence for flag in subject.flags if flag.severity == "warning"]
-    contradicted = any(flag.name == CONTRADICTED for flag in subject.flags)
+    contradicted = _contradicted(subject)
     smallest = _corrected_p_value(subject)
     trusted = subject.null_test.passed
     outcome = "unclear"
@@ -53,7 +56,7 @@ def verdict(
             f"The claimed guarantee of {subject.title} does not hold: {ATTACKER} learns more about "
             "who was in the data than it allows."
         )
-    elif smallest < FAMILYWISE and trusted:
+    elif leak_shown(subject):
         outcome = "leak"
         headline = (
             f"{subject.title} leaks: {ATTACKER} can tell who was in the data better than by chance."
@@ -73,6 +76,8 @@ def verdict(
             "have been seen."
         )
     reasons = [_strongest(subject), _bound(subject)]
+    if subject.looks is not None:
+        reasons.append(_looked(subject.looks, subject.runs))
     decisive = min(subject.attacks, key=lambda attack: min(_p_values(attack), default=1.0))
     if outcome == "leak" and not contradicted and decisive is not _best(subject):
         reasons.insert(0, _gave_away(decisive, smallest))
@@ -85,6 +90,32 @@ def verdict(
         not_tested = (IMAGES_NOT_TESTED, *not_tested)
     return evidence.Verdict(
         outcome=outcome, headline=headline, reasons=tuple(reasons), not_tested=tuple(not_tested)
+    )
+
+
+def leak_shown(subject: evidence.Subject) -> bool:
+    """Whether these runs are enough to call it a leak: what an audit may stop early for."""
+    share = WHOLE if subject.looks is None else subject.looks.share
+    found = _contradicted(subject) or _corrected_p_value(subject) < FAMILYWISE * share
+    return found and subject.null_test.passed
+
+
+def _contradicted(subject: evidence.Subject) -> bool:
+    return any(flag.name == CONTRADICTED for flag in subject.flags)
+
+
+def _looked(looks: evidence.Looks, runs: int) -> str:
+    declared = ", ".join(map(str, looks.runs[:-1])) + f" and {looks.runs[-1]}"
+    level = level_within(LEVEL, looks.share)
+    held = (
+        f"looks after {declared} runs were declared beforehand. Intervals and bounds are at "
+        f"{level:.4g} confidence, so that those of all looks hold together at {LEVEL:g}"
+    )
+    if not looks.stopped:
+        return f"No earlier look showed a leak: {held}."
+    return (
+        f"Stopped after {runs} of {looks.runs[-1]} runs, which show a leak: {held}; rates of a "
+        "look that stops an audit tend to be too high."
     )
 
 

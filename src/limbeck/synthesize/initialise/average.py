@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -42,6 +42,10 @@ class Average(FromRecords):
     def read(
         self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
     ) -> Float[Tensor, "images ..."]:
+        return private.inputs[self.sources(private, member, per_class, seed)].mean(1)
+
+    def sources(
+        self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+    ) -> Int64[Tensor, "images count"]:
         remedy = "that each image is the mean of; lower count (average:COUNT)"
-        chosen = subsets(private, member, per_class, self.count, seed, remedy)
-        return private.inputs[chosen].mean(1)
+        return subsets(private, member, per_class, self.count, seed, remedy)

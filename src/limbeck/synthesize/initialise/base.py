@@ -69,6 +69,15 @@ class FromRecords(Initialisation):
     ) -> Float[Tensor, "images ..."]:
         """``per_class`` images of each class, class by class, in [0, 1], from the members alone."""
 
+    def sources(
+        self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+    ) -> Int64[Tensor, "images k"] | None:
+        """The k records that each image of ``read`` was made of; None where they are a cluster.
+
+        An audit asks whether they can be told from the finished images.
+        """
+        return None
+
 
 def labels(classes: int, per_class: int) -> Int64[Tensor, " images"]:
     """Labels of ``per_class`` images of each class, class by class."""

@@ -4,7 +4,7 @@ import math
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -63,6 +63,11 @@ class Kaleidoscope(FromRecords):
         self.check(Form.of(private), per_class)
         real = Real().read(private, member, per_class, seed)
         return kaleidoscope(real, self.strength, coins.generator(seed, "kaleidoscope"))
+
+    def sources(
+        self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+    ) -> Int64[Tensor, "images 1"]:
+        return Real().sources(private, member, per_class, seed)
 
 
 def kaleidoscope(

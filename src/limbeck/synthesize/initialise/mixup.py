@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -43,8 +43,13 @@ class Mixup(FromRecords):
     def read(
         self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
     ) -> Float[Tensor, "images ..."]:
-        remedy = "that each image is mixed of; add records"
-        one, other = private.inputs[subsets(private, member, per_class, 2, seed, remedy)].unbind(1)
+        one, other = private.inputs[self.sources(private, member, per_class, seed)].unbind(1)
         drawn = coins.numpy_generator(seed, "mixup").beta(self.alpha, self.alpha, len(one))
         weights = torch.from_numpy(drawn).to(one).view(-1, *[1] * len(private.shape))
         return torch.lerp(other, one, weights).clamp(0, 1)
+
+    def sources(
+        self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+    ) -> Int64[Tensor, "images 2"]:
+        remedy = "that each image is mixed of; add records"
+        return subsets(private, member, per_class, 2, seed, remedy)

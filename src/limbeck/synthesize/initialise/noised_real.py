@@ -3,7 +3,7 @@
 import math
 from typing import Annotated
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -45,3 +45,8 @@ class NoisedReal(FromRecords):
         of_real, of_noise = math.sqrt(1 - self.level), math.sqrt(self.level)
         mixed = of_real * real + of_noise * noise + 0.5 * (1 - of_real - of_noise)
         return mixed.clamp(0, 1)
+
+    def sources(
+        self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+    ) -> Int64[Tensor, "images 1"]:
+        return Real().sources(private, member, per_class, seed)

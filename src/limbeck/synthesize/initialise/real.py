@@ -29,6 +29,11 @@ class Real(FromRecords):
     ) -> Float[Tensor, "images ..."]:
         return private.inputs[pick(private, member, per_class, seed)]
 
+    def sources(
+        self, private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
+    ) -> Int64[Tensor, "images 1"]:
+        return pick(private, member, per_class, seed)[:, None]
+
 
 def pick(
     private: LabeledDataset, member: Bool[Tensor, " records"], per_class: int, seed: int
