@@ -1,5 +1,6 @@
 """``limbeck difference``: whom two releases of almost the same data point at."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -76,7 +77,8 @@ def difference(
     sides = [read_set(path, records, flag) for path, flag in ((before, "BEFORE"), (after, "AFTER"))]
     with one_thread():
         known = None
-        if "recipe" in sides[0].card:
+        # A set without a recipe that can be repeated is looked at in random embeddings.
+        with suppress(OptionError):
             known = known_embedders(synthesizer_of(sides[0]), records)
         embedders = known or random_embedders(records.shape, EMBEDDINGS, seed=common.seed)
         scores = scores_of([sides[0]], [sides[1]], records, others, embedders)

@@ -10,6 +10,7 @@ from scipy import stats
 from limbeck.audit import evidence
 from limbeck.audit.attacks.base import MembershipAttack, Observed
 from limbeck.audit.inference.intervals import (
+    LEVEL,
     Clusters,
     clopper_pearson,
     fewest_freedom,
@@ -112,20 +113,28 @@ def positive_control(
 
 
 def detectable_tpr(
-    members: int, negatives: int, runs: int, units: int, *, fpr: float = 0.01, power: float = 0.8
+    members: int,
+    negatives: int,
+    runs: int,
+    units: int,
+    *,
+    fpr: float = 0.01,
+    power: float = 0.8,
+    level: float = LEVEL,
 ) -> float:
     """The smallest TPR whose interval would lie above the realised FPR's with this power.
 
     Trials are taken as independent, which holds while there is no leak, with the discount for few
     clusters. NaN where no TPR, not even 1, would do.
     """
-    discount = student_discount(fewest_freedom(runs, units))
+    discount = student_discount(fewest_freedom(runs, units), level)
     effective, others = members * discount, negatives * discount
-    _, ceiling = clopper_pearson(fpr * others, others)
+    _, ceiling = clopper_pearson(fpr * others, others, level)
     # The fewest true positives whose own lower end is above that ceiling: the lower end is the
-    # rate at which so many or more have a probability of 2.5%.
+    # rate at which so many or more have a probability of one tail.
     counts = np.arange(1, math.floor(effective) + 1)
-    enough = counts[stats.beta.ppf(0.025, counts, effective - counts + 1) > ceiling]
+    tail = (1 - level) / 2
+    enough = counts[stats.beta.ppf(tail, counts, effective - counts + 1) > ceiling]
     if not len(enough):
         return math.nan
     return float(stats.beta.ppf(power, enough[0], effective - enough[0] + 1))

@@ -122,7 +122,9 @@ def judge(
         attacks=tuple(found),
         epsilon_lower=evidence.Estimate.of(bound(candidates)),
         delta=delta,
-        detectable_tpr=detectable_tpr(members, inside.size - members, runs, clusters.count),
+        detectable_tpr=detectable_tpr(
+            members, inside.size - members, runs, clusters.count, level=level
+        ),
         claim=claim,
         precision=_precision([attack for attack in found if attack.group == group]),
         risks=tuple(risks),
