@@ -1,7 +1,7 @@
 """``limbeck audit`` of a mechanism that can be repeated: a release's recipe, options, a program."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
