@@ -42,6 +42,7 @@ def test_a_copy_is_measured_and_comes_first_in_the_gallery(
     page = tmp_path / "audit" / "private" / "gallery.html"
     assert said["gallery"] == str(page)
     assert page.parent.stat().st_mode & 0o077 == page.stat().st_mode & 0o077 == 0
+    assert "LPIPS was not computed" in page.read_text(encoding="utf-8")
     rows = re.findall(r"<tr><td>.*?</tr>", page.read_text(encoding="utf-8"), re.DOTALL)
     assert len(rows) == 10
     first = re.findall(r"<img[^>]*>([^<]*)<", rows[0])

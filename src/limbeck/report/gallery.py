@@ -28,7 +28,7 @@ img {{ image-rendering: pixelated; display: block }}
 <p>Each row is an image of {release}: beside it the {k} private records nearest to it ({measure}
 distance), and the nearest of the control records, which nothing was made from. Copying shows where
 the second column is far more alike than the third. It is a description and no verdict: sets without
-any image like a private record leak membership as well.</p>
+any image like a private record leak membership as well. {lpips}</p>
 <table><tr><th>released</th><th>nearest private</th><th>nearest control</th></tr>
 {rows}
 </table></html>
@@ -64,6 +64,7 @@ def gallery(
         release=escape(release.name),
         k=shown.nearest.shape[1],
         measure=escape(shown.measure),
+        lpips="LPIPS was measured too." if seen.lpips is None else f"LPIPS was {seen.lpips}.",
         rows="\n".join(rows),
     )
 
