@@ -117,7 +117,7 @@ class Session:
                 judged = self._judge(one, left, signals["accuracy"], classifier, looks)
                 if looks is not None and leak_shown(judged):
                     break
-            done += one.runs - judged.runs  # what is left out is done with
+            advance(one.runs - judged.runs)  # what is left out is done with
             if one.role == "subject":
                 level = level_within(LEVEL, WHOLE if looks is None else looks.share)
                 exposed = exposures(left, (LiRA(),), judge.IMAGE_ATTACKS, level=level)
