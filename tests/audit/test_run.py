@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from limbeck.audit import Audit, audit, prepare, shadow
@@ -17,11 +18,13 @@ from limbeck.audit.presets import Preset
 from limbeck.audit.provenance import without_paths
 from limbeck.audit.store import Store
 from limbeck.errors import OptionError, StoreError
+from limbeck.mechanism.base import Mechanism, Release
 from limbeck.mechanism.pipeline import Pipeline
-from limbeck.recipe import recipe
+from limbeck.recipe import options, recipe
 from limbeck.synthesize.condense.distribution_matching import DistributionMatching
 from limbeck.synthesize.generate.noise import NoiseImages
 from limbeck.synthesize.select.random_subset import RandomSubset
+from limbeck.train.base import Classifier
 from limbeck.train.kernel_ridge import KernelRidge
 from limbeck.train.standard import Standard
 
@@ -403,8 +406,28 @@ def test_an_audit_that_may_stop_early_makes_no_more_runs_than_show_the_leak(data
     assert len(chunks(tmp_path)) == 6
 
 
+class Drawn(Classifier):
+    """Answers with noise of the run, whatever it was trained on."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def logits(self, inputs):
+        return torch.randn(len(inputs), 10, generator=torch.Generator().manual_seed(self.seed))
+
+
+@options
+class Deaf(Mechanism):
+    """Reads nothing of the private data."""
+
+    method_name = "deaf"
+
+    def run(self, private, *, seed, device="cpu"):
+        return Release(classifier=Drawn(seed))
+
+
 def test_an_audit_that_sees_nothing_goes_on_to_the_end(data, tmp_path):
-    silent = Pipeline(NoiseImages(ipc=1), KernelRidge())
+    silent = Deaf()
     done = audit(
         silent,
         *data,

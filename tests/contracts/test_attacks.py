@@ -12,7 +12,7 @@ from limbeck.audit.attacks.base import Observed
 from limbeck.recipe import from_recipe, recipe
 
 ATTACKS = tuple(registry.methods("attack"))
-QUICK = {"shokri": {"model": "logistic", "rows_per_class": 20, "folds": 2}}
+QUICK = {"shokri": {"model": "logistic", "rows_per_class": 15, "folds": 2}}
 """Options that make a slow attack quick."""
 
 

@@ -143,12 +143,14 @@ def _check(
     "shokri",
     kind="attack",
     summary="a classifier for each class of the answers of shadow models to members and others",
-    paper="Shokri et al. 2017, arXiv 1610.05820; one SVM per class: Gujarathi and Gandhi 2022",
+    paper="Shokri et al. 2017, arXiv 1610.05820",
     cost="minutes of support vector machines; the logistic twin takes seconds",
 )
 @options
 class Shokri(MembershipAttack):
     """The shadow attack with every run as the target of those in the other folds; see ``shokri``.
+
+    One support vector machine per class is the attack model of Gujarathi and Gandhi 2022.
 
     model: "svm" as published, "logistic" its twin. rows_per_class: shadow answers of a class that
         a machine learns from, of members and of non-members each, at most. folds: of the runs.

@@ -33,8 +33,8 @@ def set_verdict(
 ) -> SetVerdict:
     """What the attacks on one set amount to.
 
-    signs: a p-value (AUC above 0.5, TPR above FPR, or members among the copied records) below 1%
-    after Bonferroni's correction for all of them, the split being random as far as a blind
+    signs: below 1% after correction a p-value of the attacks (AUC above 0.5, or TPR above FPR) or
+    of the copies (members among the copied records), the split being random as far as a blind
     classifier can tell. nothing-seen: nothing at 5%, a random split, no record all but equal to a
     member, and planted copies that every attack saw. unclear: everything else.
     """
@@ -43,14 +43,13 @@ def set_verdict(
     blind_to = [a for a in attacks if a.planted_auc < SEEN]
     outcome = "unclear"
     headline = f"Whether {name} tells who was in the data cannot be told from it alone."
-    tests = len(_p_values(attacks, copies))
     if not split.random:
         also = "It holds records all but equal to members: look at them. " if holds_copies else ""
         headline = (
             f"{also}Members and control records differ without any look at {name}: whether it "
             "tells who was in the data cannot be told by comparing them."
         )
-    elif tests * copies.p_value < FAMILYWISE:
+    elif 2 * copies.p_value < FAMILYWISE:
         outcome = "signs"
         headline = (
             f"{name} holds copies of private records: whoever knows such a record recognises it."
@@ -93,14 +92,15 @@ def copies_p_value(of_members: int, of_control: int, members: int, control: int)
 
 
 def corrected(attacks: Sequence[SetAttack], copies: Copies) -> float:
-    """The smallest p-value of all attacks and of the copies, times their number."""
-    known = _p_values(attacks, copies)
-    return min(1.0, len(known) * min(known))
+    """The smaller of two p-values, doubled: that of the copies, and Bonferroni's of all attacks.
 
-
-def _p_values(attacks: Sequence[SetAttack], copies: Copies) -> list[float]:
+    The copies have half of the error to themselves: they are one question, the attacks are many.
+    """
     known = [p for a in attacks for p in (a.p_value, *(point.p_value for point in a.operating))]
-    return known if math.isnan(copies.p_value) else [*known, copies.p_value]
+    of_attacks = len(known) * min(known)
+    if math.isnan(copies.p_value):
+        return min(1.0, of_attacks)
+    return min(1.0, 2 * min(of_attacks, copies.p_value))
 
 
 def _strongest(attacks: Sequence[SetAttack], smallest: float) -> str:
