@@ -152,10 +152,10 @@ def test_condensing_with_a_guarantee_says_it_in_words_and_on_the_card(run, tmp_p
     assert "opendp" in card["privacy_libraries"] and card["holds_real_records"] is False
 
     code, out, err = run(
-        "condense", "digits", "--method", "dm", "--epsilon", "1", "-o", tmp_path / "x"
+        "condense", "digits", "--method", "dc", "--epsilon", "1", "-o", tmp_path / "x"
     )
     assert (code, out) == (Exit.USAGE, "")
-    assert all(name in err for name in ("dp-kip", "dp-merf", "psg"))
+    assert all(name in err for name in ("dm,", "dp-kip", "dp-merf", "psg"))
 
 
 def test_words_of_guarantees():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.audit.boundary import find_seed, matched_filter, observe
+from limbeck.audit.boundary import attack, find_seed, matched_filter, observe, through_budget
 from limbeck.audit.inference.gdp_test import gdp_lower_bound, gdp_p_value, refutes
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
@@ -120,3 +120,26 @@ def test_the_same_record_within_a_budget_is_cut_and_raises_none():
 def test_without_a_claim_there_is_nothing_to_audit():
     with pytest.raises(OptionError, match="give an epsilon"):
         observe(Claim(epsilon=None))
+
+
+def test_attacks_at_the_boundary_go_by_name():
+    """Guessable noise stands up to the matched filter, and falls to seed enumeration."""
+    claim = Claim(epsilon=1.0)
+    honest = through_budget(claim)
+
+    def with_secret(secret):
+        return lambda private, seed: honest(private, secret if seed is None else seed)
+
+    words = {"units": 300, "runs": 2, "seeds": range(60)}
+    for secret, name, refuted in (
+        (10**6, "matched-filter", False),
+        (10**6, "seed-enumeration", False),
+        (37, "matched-filter", False),
+        (37, "seed-enumeration", True),
+    ):
+        found = attack(claim, name, release=with_secret(secret), **words)
+        assert found.refuted is refuted and found.claimed == 1.0 and found.attack == name
+    assert found.seeds == (37, 37) and found.bound.value > 1.0
+    with pytest.raises(OptionError, match="no attack at the boundary is called 'guess'"):
+        attack(claim, "guess")
+    assert attack(claim, units=40, runs=1).p_value > 1e-4, "limbeck's own"

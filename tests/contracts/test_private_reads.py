@@ -1,5 +1,8 @@
 """Hygiene of every private method: what it reads of the data is what its ledger says, no more."""
 
+import json
+from importlib.metadata import version
+
 import pytest
 import torch
 
@@ -98,13 +101,40 @@ def tripwire(data):
 
 
 @pytest.mark.parametrize("name", [m.name for m in SYNTHESIZERS])
-def test_reads_of_a_private_synthesizer_equal_its_ledger(name, reads, tiny_images):
+def test_reads_of_a_private_synthesizer_equal_its_ledger(name, reads, tiny_images, tmp_path):
     method = recipe.build(name, QUICK.get(name, {"ipc": 1}), "synthesizer")
     data = tripwire(tiny_images)
-    made = method.synthesize(data, seed=0)
+    made = method.synthesize(data, seed=SEED)
     assert made.card["ledger"]
     assert len(reads) == sum(event["count"] for event in made.card["ledger"])
     assert not {"counts", "select", "require_every_class"} & set(data.looked)
+    folder = made.save(tmp_path / "release")
+    for file in folder.rglob("*"):
+        assert str(SEED).encode() not in file.read_bytes(), "no seed of a private choice is stored"
+    card_says_all(json.loads((folder / "card.json").read_text(encoding="utf-8"))["limbeck"])
+
+
+SEED = 918_273_645_546_372_819
+
+
+def card_says_all(card):
+    """Guarantee, unit, neighbours, every event and the libraries, in words and as an entry."""
+    claimed, said = card["guarantee"], "\n".join(card["in_words"])
+    assert f"({claimed['epsilon']:.4g}, 1e-05)-differential privacy in the central model" in said
+    assert "unit of privacy: record; neighbours: datasets with and without any one record" in said
+    assert (claimed["unit"], claimed["adjacency"]) == ("record", "add-remove")
+    for event in card["ledger"]:
+        assert f"event: {event['name']}" in said
+        assert event["noise_scale"] > 0 and event["sensitivity"] > 0
+    facts = card["deployment"]
+    parameters = {"epsilon": claimed["epsilon"], "delta": claimed["delta"]}
+    assert facts["privacy_parameters"] == parameters and facts["privacy_unit"] == "record"
+    assert facts["mechanisms"] == sorted({event["mechanism"] for event in card["ledger"]})
+    assert (facts["deployment_model"], facts["dp_variant"]) == ("Central", "Approximate DP")
+    assert "number of records" not in facts["unprotected_quantities"]
+    of_mechanisms = {"discrete Gaussian": "opendp", "Poisson-sampled Gaussian": "opacus"}
+    used = {of_mechanisms[kind] for kind in facts["mechanisms"] if kind in of_mechanisms}
+    assert card["privacy_libraries"] == {name: version(name) for name in used | {"dp-accounting"}}
 
 
 @pytest.mark.parametrize("name", [m.name for m in TRAINERS])

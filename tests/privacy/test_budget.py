@@ -93,9 +93,50 @@ def test_the_sum_is_in_its_own_units_and_its_noise_is_drawn_once():
     truth = private.inputs.double().sum(0)
     for released in (one, other):
         assert (released.values - truth).abs().max() < 6 * released.noise
-        assert torch.equal(released.values, released.values), "reading again gives the same"
     difference = (one.values - other.values).abs()
     assert (difference > 0).all(), "two releases never share noise"
+
+
+def test_noise_is_drawn_once_for_each_event_and_never_when_an_answer_is_read(monkeypatch):
+    drawn = []
+    draw = noise.discrete_gaussian
+
+    def counted(values, scale, **words):
+        drawn.append(values.shape)
+        return draw(values, scale, **words)
+
+    monkeypatch.setattr(noise, "discrete_gaussian", counted)
+    budget = Budget(data(), epsilon=5.0)
+    sum_of, matrix = (
+        budget.release("sum", flat, Bound.of(3.0), 0.5),
+        budget.products("products", flat, 3.0, 0.5),
+    )
+    first = [answer.values.clone() for answer in (sum_of, matrix)]
+    again = [answer.values for _ in range(3) for answer in (sum_of, matrix)]
+    assert all(torch.equal(a, b) for a, b in zip(first * 3, again, strict=True))
+    assert drawn == [(6,), (6,), (15,)], "a vector; a diagonal and what is above it"
+    assert len(budget.events) == 2 and budget.guarantee == budget.guarantee
+
+
+def test_adaptive_spending_passes_the_filter_and_never_composes_by_pld(monkeypatch):
+    """PLD is proven for what was declared beforehand: whoever asks it here fails the test."""
+
+    def refuse(*_others, **_words):
+        raise AssertionError("privacy loss distributions of an adaptive ledger")
+
+    monkeypatch.setattr("limbeck.privacy.budget.epsilon_declared", refuse)
+    budget = Budget(data(), epsilon=2.0)
+    first = budget.release("first", flat, Bound.of(1.0), 0.25)
+    # What is asked next, and for how much, follows from the noisy answer.
+    share = 0.25 + 0.5 * float(first.values[0] > 0)
+    budget.release("then", lambda x, y: x * float(first.values[1]), Bound.of(1.0), share)
+    guarantee = budget.guarantee
+    assert guarantee.mu == pytest.approx(mu_of(2.0, 1e-5) * math.sqrt(0.25 + share), rel=1e-6)
+    assert guarantee.epsilon <= 2.0
+    with pytest.raises(BudgetError):
+        budget.steps("steps", [torch.Size([6])], rate=0.5, count=2, norm=1.0)
+    with pytest.raises(BudgetError):
+        budget.release("too much", flat, Bound.of(1.0), 0.76 - share)
 
 
 def test_noise_is_the_discrete_gaussian():

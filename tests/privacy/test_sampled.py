@@ -170,7 +170,7 @@ def test_replacing_costs_as_much_as_two_changes():
     assert both > epsilon_declared(events, 1e-5)
 
 
-def test_faint_noise_has_an_honest_and_huge_epsilon():
+def test_faint_noise_has_an_honest_and_huge_epsilon_and_no_remarks(caplog):
     events = [Steps(0.01, 1600, 0.00625, 1.0).event("steps")]
     assert epsilon_declared(events, 1e-5) > 1e6
     # Renyi divergences take over without a jump downwards.
@@ -179,6 +179,8 @@ def test_faint_noise_has_an_honest_and_huge_epsilon():
         for m in (0.55, 0.51, 0.49)
     ]
     assert near == sorted(near)
+    assert epsilon_declared([Steps(0.02, 50, 0.43, 1.0).event("x")], 1e-5, grid=1e-3) > 0
+    assert not caplog.records, "dp_accounting warns of orders that it leaves out"
 
 
 def test_no_noise_is_enough_for_what_cannot_be_had():

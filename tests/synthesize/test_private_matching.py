@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from limbeck.errors import OptionError
-from limbeck.privacy import records
+from limbeck.privacy import noise, records
 from limbeck.privacy.budget import Budget
 from limbeck.privacy.noisy_sum import NoisySum
 from limbeck.privacy.records import Bound
@@ -115,6 +115,22 @@ def test_a_second_round_asks_by_what_the_first_one_made(method, tiny_images, mon
     )
     assert not torch.allclose(asked[0], asked[1]) and not torch.equal(one.inputs, other.inputs)
     assert not twice.asks_once and twice.read(tiny_images, everyone(), [0]) is None
+
+
+def test_steps_on_pixels_draw_no_noise_and_read_no_record(method, tiny_images, monkeypatch):
+    drawn = []
+    draw = noise.discrete_gaussian
+
+    def counted(values, scale, **words):
+        drawn.append(scale)
+        return draw(values, scale, **words)
+
+    monkeypatch.setattr(noise, "discrete_gaussian", counted)
+    for steps in (1, 5):
+        drawn.clear()
+        made = replace(method, steps=steps).synthesize(tiny_images, seed=0)
+        # One draw an event, and two for the products: on the diagonal and above it.
+        assert len(drawn) == len(made.card["ledger"]) + 1 == 5
 
 
 def everyone():

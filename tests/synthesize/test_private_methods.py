@@ -218,7 +218,7 @@ def test_dp_kip_asks_for_the_gradients_of_single_records(tiny_images, monkeypatc
         (
             PSG(epsilon=10.0, ipc=2, networks=2, outer=10, inner=2, network="convnet1", width=8),
             Standard("convnet1", width=8, steps=60, augment=False),
-            0.25,
+            0.6,
         ),
         (DPKIP(epsilon=10.0, ipc=2, steps=20, rate=0.2), KernelRidge(), 0.5),
     ],

@@ -6,8 +6,10 @@ and noise are fixed before anything is read: composition by PLD is not proven fo
 made after looking.
 """
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import dp_accounting
@@ -66,7 +68,8 @@ def _epsilon(events: tuple[Event, ...], delta: float, adjacency: Adjacency, grid
         return 0.0
     faint = min(map(multiplier, events)) < _FAINT
     accountant = RdpAccountant() if faint else PLDAccountant(value_discretization_interval=grid)
-    accountant.compose(dp_event(events))
+    with _quiet():
+        accountant.compose(dp_event(events))
     if adjacency == "add-remove" or all(event.rate == 1 for event in events):
         return float(accountant.get_epsilon(delta))
 
@@ -80,6 +83,18 @@ def _epsilon(events: tuple[Event, ...], delta: float, adjacency: Adjacency, grid
         if high > _LARGEST:
             return math.inf
     return 2 * (high if low == high else _first(excess, low, high))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without dp_accounting's remark on each Renyi order it leaves out; epsilon is then no less."""
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _first(excess: Callable[[float], float], low: float, high: float) -> float:

@@ -17,7 +17,7 @@ from limbeck.privacy.queries import Query
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
 from limbeck.privacy.shards import MECHANISM as FULL
 from limbeck.privacy.shared import Shared
-from limbeck.privacy.words import in_words
+from limbeck.privacy.words import entry, in_words
 from limbeck.recipe import options
 from limbeck.types import Adjacency, Guarantee, Unit
 
@@ -112,6 +112,7 @@ def stated(guarantee: Guarantee | None, noise: str = "none") -> dict[str, Any]:
     return {
         "guarantee": values,
         "in_words": in_words(guarantee),
+        "deployment": entry(guarantee),
         "ledger": [asdict(event) for event in guarantee.events],
         "noise": "; ".join(noises),
         "privacy_libraries": {name: version(name) for name in libraries},

@@ -1,25 +1,36 @@
 """Guarantees in words: what is protected, from whom, by how much, through which events.
 
-The facts are those of the registry of deployments that OpenDP keeps (model, flavour, parameters,
-unit, neighbours, mechanisms), the vocabulary is that of NIST SP 800-226.
+The facts, and ``entry``'s names for them, are those of the registry of deployments that OpenDP
+keeps (github.com/opendp/deployments-registry-data: variant, privacy unit and parameters, deployment
+model, mechanisms, unprotected quantities). Unit of privacy, central model, and the unbounded and
+bounded forms of neighbours are the vocabulary of NIST SP 800-226.
 """
+
+from typing import Any
 
 from limbeck.types import Adjacency, Event, Guarantee
 
 _NEIGHBOURS: dict[Adjacency, str] = {
-    "add-remove": "with and without any one {unit}, so that their number is private too",
-    "replace-one": "that differ in any one {unit}, so that their number is public",
+    "add-remove": "with and without any one {unit} (unbounded): their number is private too",
+    "replace-one": "that differ in any one {unit} (bounded): their number is public",
 }
+_UNPROTECTED = (
+    "shape of a record",
+    "names of the classes",
+    "whether mirroring keeps the label",
+    "whether records have groups",
+    "name of the data",
+    "options of the method",
+)
 _LITTLE = 20.0
 _SAFE = 1.1
 
 
 def in_words(guarantee: Guarantee) -> list[str]:
     """A guarantee as sentences for people, the claim first and each noisy event last."""
-    neighbours = _NEIGHBOURS[guarantee.adjacency].format(unit=guarantee.unit)
     lines = [
         f"({guarantee.epsilon:.4g}, {guarantee.delta:g})-differential privacy in the central model",
-        f"unit of privacy: {guarantee.unit}; neighbours: datasets {neighbours}",
+        f"unit of privacy: {guarantee.unit}; neighbours: {_neighbours(guarantee)}",
         *([f"also {guarantee.mu:.4g}-GDP"] if guarantee.mu is not None else []),
         *map(_event, guarantee.events),
     ]
@@ -28,6 +39,24 @@ def in_words(guarantee: Guarantee) -> list[str]:
             f"an epsilon above {_LITTLE:g} promises next to nothing: only attacks speak for it"
         )
     return lines
+
+
+def entry(guarantee: Guarantee) -> dict[str, Any]:
+    """The facts of one release as the registry of deployments names them, in JSON values."""
+    known = list(_UNPROTECTED)
+    if guarantee.adjacency == "replace-one":
+        known.append(f"number of {guarantee.unit}s")
+    return {
+        "dp_variant": "Approximate DP",
+        "privacy_unit": guarantee.unit,
+        "privacy_unit_details": f"neighbours: {_neighbours(guarantee)}",
+        "privacy_parameters": {"epsilon": guarantee.epsilon, "delta": guarantee.delta},
+        "deployment_model": "Central",
+        "release_type": "One release",
+        "data_source_type": "Static",
+        "mechanisms": sorted({event.mechanism for event in guarantee.events}),
+        "unprotected_quantities": known,
+    }
 
 
 def doubt_of_delta(guarantee: Guarantee, records: int) -> str | None:
@@ -39,6 +68,10 @@ def doubt_of_delta(guarantee: Guarantee, records: int) -> str | None:
         f"delta {guarantee.delta:g} is not below {records}^-{_SAFE} = {most:.2g}: publishing one "
         "of so many records outright would nearly satisfy it; ask for a smaller delta"
     )
+
+
+def _neighbours(guarantee: Guarantee) -> str:
+    return "datasets " + _NEIGHBOURS[guarantee.adjacency].format(unit=guarantee.unit)
 
 
 def _event(event: Event) -> str:

@@ -23,7 +23,7 @@ from limbeck.audit.set_evidence import SetEvidence
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
 from limbeck.files import write_text
-from limbeck.report import figures, finished, numbers, picture, words
+from limbeck.report import epsilon_axis, figures, finished, numbers, picture, words
 from limbeck.report.share import aggregates
 
 # An FPR the attacker could live with; only where it is not resolvable is a higher one read.
@@ -171,6 +171,7 @@ def render(
             groups=groups,
             tested=words.TESTED[foremost],
             rocs=_rocs(evidence),
+            epsilons=epsilon_axis.of_subject(subject),
             trade_off=figures.trade_off(
                 [(s.role, s.utility, p.tpr) for s, a in heads if (p := at(a, common_fpr))],
                 common_fpr,

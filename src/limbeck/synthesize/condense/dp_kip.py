@@ -16,7 +16,7 @@ from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Progress
 from limbeck.synthesize.condense.kip import TangentKernel
-from limbeck.synthesize.condense.private import PrivateCondenser
+from limbeck.synthesize.condense.private import SampledCondenser
 from limbeck.synthesize.form import Form
 
 _AT_ONCE = 1 << 21  # numbers of the images that single records see, held at once: 8 MiB
@@ -32,7 +32,7 @@ _AT_ONCE = 1 << 21  # numbers of the images that single records see, held at onc
     cost="1,400 images of 8x8: 20 CPU-seconds",
 )
 @options
-class DPKIP(PrivateCondenser):
+class DPKIP(SampledCondenser):
     """Minimise the error of kernel ridge regression, solved on the images S, on private records.
 
         l(x, y; S) = 1/2 | y - k(x, S) (K_SS + lambda I)^-1 Y_S |^2
@@ -57,10 +57,6 @@ class DPKIP(PrivateCondenser):
     ridge: Annotated[float, Field(ge=1e-8)] = 1e-3
     depth: Annotated[int, Field(ge=1, le=4)] = 2
 
-    def fit_to(self, form: Form) -> "DPKIP":
-        self.check_form(form)
-        return self
-
     def abridged(self) -> tuple["DPKIP", float]:
         steps = min(self.steps, 3)
         return replace(self, steps=steps), self.steps / steps
@@ -75,14 +71,7 @@ class DPKIP(PrivateCondenser):
         progress: Progress | None = None,
     ) -> SyntheticDataset:
         slots = self.data_free(form, seed).to(device).requires_grad_()
-        sampler = budget.steps(
-            "image gradient sums",
-            [slots.shape],
-            rate=self.rate,
-            count=self.steps,
-            norm=self.clip,
-            device=device,
-        )
+        sampler = self.steps_of(budget, "image gradient sums", [slots.shape], self.steps, device)
         one_hot = torch.eye(len(form.classes), device=device) - 1 / len(form.classes)
         targets = one_hot[self.labels(form).to(device)]
         regressor = TangentKernel("fully-connected", self.depth, 1)

@@ -91,8 +91,6 @@ class PrivateMatching(PrivateCondenser):
     pairs: Annotated[int, Field(ge=1)] = 8
     public_coins: int = 0
 
-    gaussian = True
-
     @model_validator(mode="after")
     def _something_to_match(self) -> "PrivateMatching":
         if self.means + self.waves == 0 or (self.moments > 0 and self.means == 0):

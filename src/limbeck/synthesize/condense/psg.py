@@ -19,7 +19,7 @@ from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Progress
 from limbeck.synthesize.condense.pixels import PixelDescent
-from limbeck.synthesize.condense.private import PrivateCondenser
+from limbeck.synthesize.condense.private import SampledCondenser
 from limbeck.synthesize.form import Form
 
 _WIDTH = 16
@@ -35,7 +35,7 @@ _WIDTH = 16
     cost="1,400 images of 8x8: 10 CPU-seconds",
 )
 @options
-class PSG(PrivateCondenser):
+class PSG(SampledCondenser):
     """Minimise, over synthetic images S, the distance between their gradient and a noisy one.
 
         L(S) = sum_layers sum_rows 1 - cos(g(S), g~(T)),
@@ -50,19 +50,17 @@ class PSG(PrivateCondenser):
     are declared beforehand, at sampling rate ``rate``; they take the whole budget.
 
     ipc, init, formation: as of other condensers; a start that reads records is refused.
-    clip: the norm that a record's gradient, all layers together, is cut to.
+    rate: of sampling. clip: the norm that a record's gradient, all layers together, is cut to.
     inner: epochs on S between two steps, at ``network_rate``.
     learning_rate, momentum, blur: of the steps on pixels.
     network, width: None: the shallow networks that little noise suffices for.
     """
 
-    rate: Annotated[float, Field(gt=0, le=1)] = 0.2
     networks: Annotated[int, Field(ge=1)] = 10
     outer: Annotated[int, Field(ge=1)] = 10
     inner: Annotated[int, Field(ge=0)] = 5
-    clip: Annotated[float, Field(gt=0)] = 0.1
     network_rate: Annotated[float, Field(gt=0)] = 0.1
-    learning_rate: Annotated[float, Field(gt=0)] = 1.0
+    learning_rate: Annotated[float, Field(gt=0)] = 20.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.5
     blur: Annotated[float, Field(ge=0)] = 1.0
     network: str | None = None
@@ -87,14 +85,7 @@ class PSG(PrivateCondenser):
         progress: Progress | None = None,
     ) -> SyntheticDataset:
         steps = self.networks * self.outer
-        sampler = budget.steps(
-            "gradient sums",
-            self._shapes(form, seed),
-            rate=self.rate,
-            count=steps,
-            norm=self.clip,
-            device=device,
-        )
+        sampler = self.steps_of(budget, "gradient sums", self._shapes(form, seed), steps, device)
         descent = PixelDescent(
             self.data_free(form, seed).to(device),
             learning_rate=self.learning_rate,
