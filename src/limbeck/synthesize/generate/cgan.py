@@ -39,7 +39,7 @@ class CGAN(Synthesizer):
         G: minimise softplus(-D(G(z, y'), y'))
 
     in turn, a step each (Mirza & Osindero 2014, with the non-saturating loss of Goodfellow et al.
-    2014 and the gradient penalty on real records of Mescheder et al. 2018, equation 9). D is a
+    2014 and the gradient penalty R1, on real records, of Mescheder et al. 2018). D is a
     classifier's network whose logit of class y is D(x, y). Real batches are random records; labels
     y' of generated ones are uniform, and so are those of the release.
 

@@ -25,6 +25,7 @@ from limbeck.synthesize.initialise.real import pick
 
 TIMES = 1000  # of the forward process, T in the papers
 _AT_ONCE = 500  # images that are sampled together
+_LAST = 10  # the running mean of weights goes over about one in so many of the steps
 
 
 @register(
@@ -99,7 +100,8 @@ class Diffusion(Synthesizer):
         form = Form.of(private)
         noise = UNet(form.shape, len(form.classes), width=self.width, seed=seed).to(device)
         kept = signal(device)
-        optimiser, average = Adam(noise.parameters()), Average(noise, decay=0.99)
+        decay = max(0.0, 1 - _LAST / self.steps)
+        optimiser, average = Adam(noise.parameters()), Average(noise, decay)
         drawn = coins.generator(seed, "training")
         for step in range(self.steps):
             at = torch.randint(len(private), (self.batch,), generator=drawn)
