@@ -41,7 +41,9 @@ def sides():
             **{"epsilon": 10.0, "ipc": 50, "shards": 20, "steps": 40, "batch": 4, "warmup": 30},
             **{"critic_width": 8, "width": 4, "learning_rate": 0.01},
         ),
-        DPSinkhorn(epsilon=10.0, ipc=50, rate=0.05, steps=60, batch=4, width=4, learning_rate=0.01),
+        DPSinkhorn(
+            epsilon=10.0, ipc=50, rate=0.05, steps=100, batch=4, width=4, learning_rate=0.01
+        ),
     ],
     ids=lambda method: method.method_name,
 )
