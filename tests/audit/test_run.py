@@ -393,6 +393,7 @@ def test_an_audit_that_may_stop_early_makes_no_more_runs_than_show_the_leak(data
     # Whatever is said holds at both looks together.
     levels = {a.auc.level for a in done.subject.attacks} | {done.subject.epsilon_lower.level}
     levels |= {a.curve.level for a in done.subject.attacks}
+    levels |= {done.subject.utility_with_canaries.level}
     assert levels == {0.975}
     planned = json.loads((tmp_path / "plan.json").read_text())
     assert [look["runs"] for look in planned["looks"]] == [8, 16]

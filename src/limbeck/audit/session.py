@@ -119,8 +119,7 @@ class Session:
                     break
             advance(one.runs - judged.runs)  # what is left out is done with
             if one.role == "subject":
-                level = level_within(LEVEL, WHOLE if looks is None else looks.share)
-                exposed = exposures(left, (LiRA(),), judge.IMAGE_ATTACKS, level=level)
+                exposed = exposures(left, (LiRA(),), judge.IMAGE_ATTACKS, level=_level(looks))
                 kept.write_json(RISKS, [self._risks(exposure) for exposure in exposed])
                 risks = tuple(exposure.summary() for exposure in exposed)
                 judged = judged.model_copy(update={"risks": risks})
@@ -220,7 +219,7 @@ class Session:
             holds_real_records=one.mechanism.holds_real_records,
             guarantee=one.mechanism.guarantee,
             utility=Estimate.of_mean(accuracy.tolist()),
-            utility_with_canaries=Estimate.of_mean(right.mean(1).tolist()),
+            utility_with_canaries=Estimate.of_mean(right.mean(1).tolist(), _level(looks)),
             seed=self.plan.seed,
             attacks=self.attacks,
             target_utility=None if target is None else target.accuracy(self.test),
@@ -236,6 +235,11 @@ def _looks(one: Audited, taken: int) -> Looks | None:
     if not one.looks:
         return None
     return Looks(runs=one.steps, taken=taken, share=one.looks[taken - 1].share)
+
+
+def _level(looks: Looks | None) -> float:
+    """Confidence of what is said of the runs at this look."""
+    return level_within(LEVEL, WHOLE if looks is None else looks.share)
 
 
 def _affordable(workers: int, memory: int | None) -> int:
