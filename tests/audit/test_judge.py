@@ -287,8 +287,8 @@ def with_resolvable(subject, *fprs):
 
 
 def test_a_limit_fails_by_the_lower_ends_of_all_attacks_together(quiet, leaky):
-    points = [(a.operating[1].least, a.operating[1].tpr.low) for a in leaky.attacks]
-    assert all(least < low for least, low in points)
+    found = [a.operating[1] for a in leaky.attacks if a.group == "canary"]
+    assert all(p.resolvable and p.least < p.tpr.low for p in found)
     (attack, *others) = quiet.attacks
     tenth, hundredth, thousandth = attack.operating
     lucky = hundredth.model_copy(
