@@ -3,7 +3,8 @@
 The names below are the public interface; each is imported when it is first used, so that
 ``import limbeck`` costs nothing. Where there is more of a kind, its package says so:
 ``limbeck.data``, ``limbeck.synthesize``, ``limbeck.train``, ``limbeck.mechanism``,
-``limbeck.audit``, ``limbeck.report``; ``limbeck.registry`` lists every method by name.
+``limbeck.audit``, ``limbeck.report``, ``limbeck.experiments``; ``limbeck.registry`` lists every
+method by name.
 """
 
 from importlib import import_module
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from limbeck.data import SyntheticDataset as SyntheticDataset
     from limbeck.data import load as load
     from limbeck.errors import LimbeckError as LimbeckError
+    from limbeck.experiments import compare as compare
     from limbeck.mechanism.pipeline import Pipeline as Pipeline
     from limbeck.report import report as report
     from limbeck.synthesize.condense.distribution_matching import (
@@ -45,6 +47,7 @@ _HOME = {
     "Standard": "limbeck.train.standard",
     "SyntheticDataset": "limbeck.data",
     "audit": "limbeck.audit",
+    "compare": "limbeck.experiments",
     "evaluate": "limbeck.train.evaluate",
     "load": "limbeck.data",
     "report": "limbeck.report",

@@ -10,6 +10,7 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.audit import audit
+from limbeck.cli.compare import compare
 from limbeck.cli.condense import condense
 from limbeck.cli.copying import copying
 from limbeck.cli.data import data
@@ -71,6 +72,7 @@ _COMMANDS = (
     evaluate,
     export,
     audit,
+    compare,
     copying,
     reconstruct,
     difference,
@@ -108,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.error(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         goes_on = "what was finished is kept, and the rest done when run again"
-        rest = goes_on if given[:1] in (["audit"], ["reproduce"]) else "nothing was written"
+        kept = (["audit"], ["compare"], ["reproduce"])
+        rest = goes_on if given[:1] in kept else "nothing was written"
         console.error(f"interrupted; {rest}")
         return Exit.INTERRUPTED
     except Exception as error:
