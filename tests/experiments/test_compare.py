@@ -242,7 +242,7 @@ def test_the_policy_of_the_page_allows_its_script_alone(found: Comparison, folde
 
 def test_what_cannot_be_compared_is_named() -> None:
     big = {"method": "random-subset", "options": {"ipc": 29}}
-    with pytest.raises(OptionError, match=r"^mechanisms\.big: .*29 are needed"):
+    with pytest.raises(OptionError, match=r"^mechanisms\.big: .*needs 29 of each class"):
         prepare(Spec.of({**ALONE, "mechanisms": {"big": big}}))
 
 

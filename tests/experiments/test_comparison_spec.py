@@ -106,7 +106,10 @@ def entry(**values: Any) -> dict[str, Any]:
         (changed(dp_sgd=[]), "dp_sgd: "),
         (changed(dp_sgd=[1, -1]), "dp_sgd.1: input should be greater than 0"),
         (changed(dp_sgd=[float("inf")]), "dp_sgd.0: "),
-        (changed(trainer="no-such-network"), "trainer: "),
+        (
+            changed(trainer={"method": "kernel-ridge", "options": {"depth": 9}}),
+            "trainer: kernel-ridge: option 'depth'",
+        ),
         (changed(trainer={"method": "mlp", "option": {}}), "are: method, options"),
         (entry(), "mechanisms.a.method: this key is needed"),
         (entry(method="no-such-method"), "mechanisms.a: no synthesizer is called"),
