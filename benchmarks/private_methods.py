@@ -31,7 +31,7 @@ EPSILONS = ("1", "10", "none")
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "digits": {},
     "fashion-mnist": {
-        "dp-merf": {"steps": 400},
+        "dp-merf": {"steps": 300, "batch": 10},
         "psg": {"network": "convnet2", "width": 8, "rate": 0.02, "networks": 5, "inner": 2},
         "dp-kip": {"ipc": 2, "rate": 0.05, "steps": 40},
         "private-matching": {"pairs": 4, "width": 16, "steps": 60},

@@ -214,7 +214,11 @@ def test_dp_kip_asks_for_the_gradients_of_single_records(tiny_images, monkeypatc
 @pytest.mark.parametrize(
     ("method", "trainer", "least"),
     [
-        (DPMERF(epsilon=10.0, steps=60, ipc=30, width=8), Standard("linear", steps=100), 0.45),
+        (
+            DPMERF(epsilon=10.0, steps=60, ipc=30, width=8, learning_rate=0.005),
+            Standard("linear", steps=100),
+            0.45,
+        ),
         (
             PSG(epsilon=10.0, ipc=2, networks=2, outer=10, inner=2, network="convnet1", width=8),
             Standard("convnet1", width=8, steps=60, augment=False),

@@ -83,6 +83,7 @@ def page() -> str:
             f"## {method.name}",
             inspect.getdoc(cls) or method.summary,
             f"Paper: {method.paper}. Python: `{method.module}.{method.cls}`.",
+            *([f"With a guarantee: `{method.private_form}`."] if method.private_form else []),
         ]
         listed = [[f"`{o.name}`", f"`{o.type}`", f"`{o.default}`"] for o in options(cls)]
         if listed:
