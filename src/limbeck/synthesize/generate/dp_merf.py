@@ -56,8 +56,8 @@ class DPMERF(PrivateSynthesizer):
     ipc: images of each class that are drawn. features: numbers in phi; noise grows with their root.
     bandwidth: of the kernel, per root of a record's values: a public constant, not a median
         distance of the data.
-    steps, batch, learning_rate: of training, ``batch`` images of each class a step, by Adam. Rates of
-        0.005 turn images of 28x28 black for good in the first steps; small images bear them.
+    steps, batch, learning_rate: of training, ``batch`` images of each class a step, by Adam. At a
+        rate of 0.005 images of 28x28 turn black for good in the first steps; small ones do not.
     width, code: of the generator (see ``nn.generator``).
     public_coins: of the frequencies, which all runs share.
     """
