@@ -33,7 +33,7 @@ from limbeck.synthesize.private import PrivateSynthesizer
     paper="Cao, Bie, Vahdat, Fidler & Kreis 2021, arXiv 2111.01177",
     access="records",
     guarantee="(epsilon, delta)",
-    cost="1,400 images of 8x8: 30 CPU-seconds",
+    cost="1,400 images of 8x8: 20 CPU-seconds",
 )
 @options
 class DPSinkhorn(PrivateSynthesizer):
@@ -65,8 +65,8 @@ class DPSinkhorn(PrivateSynthesizer):
     clip: Annotated[float, Field(gt=0)] = 0.5
     blur: Annotated[float, Field(gt=0)] = 0.05
     fresh: Annotated[float, Field(ge=0, le=1)] = 0.4
-    learning_rate: Annotated[float, Field(gt=0)] = 0.003
-    width: Annotated[int, Field(ge=1)] = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 0.005
+    width: Annotated[int, Field(ge=1)] = 8
     code: Annotated[int, Field(ge=1)] = 4
 
     gaussian = False  # sampled steps have no single mu
