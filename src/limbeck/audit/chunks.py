@@ -79,6 +79,17 @@ class Scheduler:
         store: Store,
         run: Run,
         advance: Callable[[int], None],
+    ) -> dict[str, np.ndarray]:
+        """All signals of one mechanism, from the store where they are finished, else run now."""
+        *_, found = self.at_looks(one, store, run, advance)
+        return found
+
+    def at_looks(
+        self,
+        one: Audited,
+        store: Store,
+        run: Run,
+        advance: Callable[[int], None],
     ) -> Iterator[dict[str, np.ndarray]]:
         """All signals of one mechanism at each of its looks, those of the utility runs included.
 

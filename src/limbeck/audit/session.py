@@ -111,7 +111,7 @@ class Session:
 
             if progress is not None:
                 progress(done / total, one.title)
-            for taken, signals in enumerate(self.scheduler.signals(one, kept, run, advance), 1):
+            for taken, signals in enumerate(self.scheduler.at_looks(one, kept, run, advance), 1):
                 looks = _looks(one, taken)
                 left = self._left(one, signals)
                 judged = self._judge(one, left, signals["accuracy"], classifier, looks)

@@ -26,7 +26,7 @@ from limbeck.synthesize.generate.drawing import WARMUP, Drawing
     "cgan",
     kind="synthesizer",
     summary="A class-conditional GAN trained on the private records: the undefended generator",
-    paper="Mirza & Osindero 2014, arXiv 1411.1784; penalty of Mescheder et al. 2018, 1801.04406",
+    paper="Mirza & Osindero 2014, arXiv 1411.1784",
     access="records",
     guarantee="none",
     cost="1,400 images of 8x8: 20 CPU-seconds",
@@ -39,9 +39,9 @@ class CGAN(Synthesizer):
         G: minimise softplus(-D(G(z, y'), y'))
 
     in turn, a step each (Mirza & Osindero 2014, with the non-saturating loss of Goodfellow et al.
-    2014 and the gradient penalty R1, on real records, of Mescheder et al. 2018). D is a
-    classifier's network whose logit of class y is D(x, y). Real batches are random records; labels
-    y' of generated ones are uniform, and so are those of the release.
+    2014 and the gradient penalty R1, on real records, of Mescheder et al. 2018, arXiv 1801.04406).
+    D is a classifier's network whose logit of class y is D(x, y). Real batches are random records;
+    labels y' of generated ones are uniform, and so are those of the release.
 
     ipc: images of each class that are drawn. steps, batch: of training.
     learning_rate: of Adam (first moment decaying by 0.5), falling to zero as a cosine. At twice the

@@ -32,7 +32,7 @@ _LAST = 10  # the running mean of weights goes over about one in so many of the 
     "diffusion",
     kind="synthesizer",
     summary="A class-conditional diffusion model trained on the private records",
-    paper="Ho, Jain & Abbeel 2020, arXiv 2006.11239; sampling of Song et al. 2021, 2010.02502",
+    paper="Ho, Jain & Abbeel 2020, arXiv 2006.11239",
     access="records",
     guarantee="none",
     cost="1,400 images of 8x8: 35 CPU-seconds",
@@ -45,7 +45,8 @@ class Diffusion(Synthesizer):
 
     with x scaled to [-1, 1] and a_t the product of 1 - beta up to t, beta from 1e-4 to 0.02 (Ho et
     al. 2020, equation 14). Sampling goes through ``jumps`` of the 1000 times without noise of its
-    own (DDIM: Song et al. 2021, equation 12, eta = 0). Labels are uniform: ``ipc`` of each class.
+    own (DDIM: Song et al. 2021, arXiv 2010.02502, equation 12, eta = 0). Labels are uniform:
+    ``ipc`` of each class.
 
     start: "label": from noise, told the label alone. "image": from private images of the label,
         noised up to the time ``strength`` of 1000 and sampled from there: 1 is nearly noise, small
