@@ -61,6 +61,10 @@ def test_an_audit_leaves_evidence_of_the_subject_and_its_company(data, tmp_path)
     assert [subject.runs for subject in done.evidence.subjects] == [6, 4, 4]
     shares = [share for share, _ in seen]
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
+    canary, ordinary = done.evidence.subjects[1].kept
+    assert canary.share.low < 20 / 380 < canary.share.high, "a random subset keeps its own share"
+    assert (canary.group, ordinary.group) == ("canary", "ordinary")
+    assert all(kept.share.value == 0 for kept in done.subject.kept), "a real start moved"
     subject = done.subject
     assert subject.holds_real_records and subject.guarantee is None
     assert subject.utility.trials == 2 and 0.1 < subject.utility.value <= 1

@@ -24,6 +24,7 @@ CONTROL_EPSILON = 4.0  # the leak planted as the positive control, at DELTA
 _KEPT = (
     "signals",
     "images",
+    "kept",
     "softmax",
     "control",
     "accuracy",

@@ -158,6 +158,13 @@ class Released(Value):
     others: int
 
 
+class Kept(Value):
+    """Of one group's records that were in a run, the share that its release holds as they are."""
+
+    group: Literal["canary", "ordinary"]
+    share: Estimate
+
+
 class Risk(Value):
     """How single records of one group fare: each one's chance of being named as a member.
 
@@ -217,7 +224,7 @@ class Subject(Value):
     claim: where a guarantee is claimed. precision: at several priors. risks: one per group.
     released: attacks on the very release that was given to the audit.
     looks: where the audit might stop early. starts: where images begin as private records, one
-        entry a measure.
+        entry a measure. kept: of each group, where a release holds real records.
     """
 
     title: str
@@ -238,6 +245,7 @@ class Subject(Value):
     released: tuple[Released, ...] = ()
     looks: Looks | None = None
     starts: tuple[Start, ...] = ()
+    kept: tuple[Kept, ...] = ()
     null_test: Check
     positive_control: Check
     flags: tuple[Flag, ...]

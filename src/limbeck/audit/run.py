@@ -22,6 +22,7 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.command import CommandMechanism
+from limbeck.mechanism.data_free import DataFreeDistillation
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.recipe import recipe
 from limbeck.synthesize.select.random_subset import RandomSubset
@@ -102,7 +103,7 @@ def planned(
         raise OptionError("the audit attacks a classifier: give the pipeline a trainer")
     looks = declared_looks(sizes.runs) if stop_early else ()
     audited = [Audited("subject", title or subject.title, subject, sizes.runs, looks)]
-    if company and isinstance(subject, (Pipeline, CommandMechanism)):
+    if company and isinstance(subject, (Pipeline, CommandMechanism, DataFreeDistillation)):
         audited += _company(subject, made.data, sizes)
     for one in audited:
         _require_trials(one, made)
@@ -174,16 +175,22 @@ def audit(
 
 
 def _company(
-    subject: Pipeline | CommandMechanism, private: LabeledDataset, sizes: Preset
+    subject: Pipeline | CommandMechanism | DataFreeDistillation,
+    private: LabeledDataset,
+    sizes: Preset,
 ) -> list[Audited]:
-    """What every mechanism is compared with: a random subset of its size, and the full data."""
+    """What every mechanism is compared with: a random subset of its size, and the full data.
+
+    One that releases no set of a fixed size is compared with the full data alone.
+    """
     assert subject.trainer is not None
     runs = min(sizes.company_runs, sizes.runs)
     found = []
-    condenses = isinstance(subject, CommandMechanism) or subject.synthesizer is not None
+    condenses = not isinstance(subject, Pipeline) or subject.synthesizer is not None
     is_subset = isinstance(subject, Pipeline) and isinstance(subject.synthesizer, RandomSubset)
-    if subject.ipc is not None and not is_subset:
-        subset = Pipeline(RandomSubset(subject.ipc), subject.trainer)
+    ipc: int | None = getattr(subject, "ipc", None)
+    if ipc is not None and not is_subset:
+        subset = Pipeline(RandomSubset(ipc), subject.trainer)
         found.append(Audited("random-subset", subset.title, subset, runs))
     if condenses:
         full = Pipeline(None, subject.trainer.for_many_records()).resolve(private)

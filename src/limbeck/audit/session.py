@@ -16,6 +16,7 @@ from limbeck.audit.attacks.choice import STANDARD
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.chunks import CONTROL_EPSILON, DELTA, Audited, Scheduler
 from limbeck.audit.evidence import Evidence, Looks, Released, Subject
+from limbeck.audit.images.kept import shares_kept
 from limbeck.audit.images.signals import kinds
 from limbeck.audit.images.starts import found_starts
 from limbeck.audit.inference import judge
@@ -124,7 +125,8 @@ class Session:
                 risks = tuple(exposure.summary() for exposure in exposed)
                 judged = judged.model_copy(update={"risks": risks})
             starts = found_starts(signals, self.plan.data.shape)
-            subjects.append(judged.model_copy(update={"starts": starts}))
+            held = shares_kept(signals, left)
+            subjects.append(judged.model_copy(update={"starts": starts, "kept": held}))
             if one.role == "subject" and "example_inputs" in signals:
                 self._picture(signals, kept)
             costs[one.title] = {

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from limbeck.audit.images.embedders import known_embedders
+from limbeck.audit.images.kept import kept
 from limbeck.audit.images.signals import ImageSignals
 from limbeck.audit.images.starts import Started, started
 from limbeck.audit.inference.checks import control_signals
@@ -168,10 +169,11 @@ def run(job: Job, chunk: Chunk) -> Finished:
     Shadow rows yield ``signals`` (rows, views, kinds, observed), ``control`` (rows, views,
     canaries), where the job asks for them ``softmax`` (rows, observed, classes), and, where images
     are released and some observed records are in no run, ``images`` (rows, image kinds, observed
-    that are not in the population); utility rows yield ``accuracy`` (rows,) on the test data, and
-    the first of them its synthetic set, ``example_inputs`` and ``example_labels``, for the
-    report's picture; and, where images begin as private records, ``starts`` (rows, measures,
-    images) and ``start_chance`` (rows,), see ``images.starts``.
+    that are not in the population); where real records are, ``kept`` (rows, observed), those that
+    the release holds; utility rows yield ``accuracy`` (rows,) on the test data, and the first of
+    them its synthetic set, ``example_inputs`` and ``example_labels``, for the report's picture;
+    and, where images begin as private records, ``starts`` (rows, measures, images) and
+    ``start_chance`` (rows,), see ``images.starts``.
     """
     forget_peak_memory()
     started = cpu_seconds()
@@ -188,7 +190,7 @@ def run(job: Job, chunk: Chunk) -> Finished:
         reading=reading,
     )
     observed, test = job.observed.dataset(), job.test.dataset()
-    signals, images, accuracy, answers = [], [], [], []
+    signals, images, held, accuracy, answers = [], [], [], [], []
     starts: list[Started] = []
     values: dict[str, np.ndarray] = {}
     for row, release in zip(rows, releases, strict=True):
@@ -200,6 +202,8 @@ def run(job: Job, chunk: Chunk) -> Finished:
                 answers.append(release.classifier.logits(observed.inputs).softmax(1).cpu().numpy())
             if release.synthetic is not None and np.count_nonzero(job.population) > 1:
                 images.append(_image_signals(job).read(release.synthetic))
+            if release.synthetic is not None and job.mechanism.holds_real_records:
+                held.append(kept(release.synthetic, observed.inputs))
         else:
             accuracy.append(release.classifier.accuracy(test))
             began = _started(job, row, release.synthetic)
@@ -217,6 +221,8 @@ def run(job: Job, chunk: Chunk) -> Finished:
         values["softmax"] = np.stack(answers).astype(np.float32)
     if images:
         values["images"] = np.stack(images)
+    if held:
+        values["kept"] = np.stack(held)
     if accuracy:
         values["accuracy"] = np.array(accuracy)
     return _finished(chunk, values, started)

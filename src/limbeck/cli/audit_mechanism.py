@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck import recipe
+from limbeck import recipe, registry
 from limbeck.audit.inference.trials import Strong
 from limbeck.audit.presets import PRESETS
 from limbeck.audit.result import Audit
@@ -130,6 +130,8 @@ def _strong(session: Session, done: Audit, targets: int, workers: int | None) ->
 
 
 def _mechanism(subject: Subject, released: SyntheticDataset | None) -> Mechanism:
+    if subject.method in registry.methods("mechanism"):
+        return _other_mechanism(subject)
     if subject.command is None:
         synthesizer = _from_options(subject) if released is None else synthesizer_of(released)
         return Pipeline(synthesizer, _trainer(subject, many_records=synthesizer is None))
@@ -144,6 +146,16 @@ def _mechanism(subject: Subject, released: SyntheticDataset | None) -> Mechanism
     }
     given = {name: value for name, value in values.items() if value is not None}
     made: CommandMechanism = recipe.build("command", given, "mechanism")
+    return made
+
+
+def _other_mechanism(subject: Subject) -> Mechanism:
+    """A registered mechanism by name; ``--trainer`` is its own trainer's network."""
+    name = str(subject.method)
+    shortcuts = {"ipc": subject.ipc, "init": subject.init}
+    values = method_options(name, "mechanism", subject.options or [], shortcuts)
+    trainer = _trainer(subject, many_records=True)
+    made: Mechanism = recipe.build(name, {"trainer": trainer, **values}, "mechanism")
     return made
 
 

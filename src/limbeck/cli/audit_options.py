@@ -119,7 +119,9 @@ class Subject:
     ] = None
     method: Annotated[
         str | None,
-        typer.Option(help="Without RELEASE: a synthesizer, or none for the private data itself."),
+        typer.Option(
+            help="Without RELEASE: a synthesizer, a mechanism, or none for the private data itself."
+        ),
     ] = None
     command: Annotated[
         str | None,

@@ -16,6 +16,7 @@ from limbeck.cli.options import (
     require_folder,
     shell,
 )
+from limbeck.errors import OptionError
 
 
 def train(
@@ -26,7 +27,10 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder that the classifier is written to.")
     ],
-    trainer: Annotated[str, typer.Option(help="A trainer; see `limbeck methods`.")] = "dp-sgd",
+    trainer: Annotated[
+        str,
+        typer.Option(help="A trainer, or a mechanism that trains; see `limbeck methods`."),
+    ] = "dp-sgd",
     options: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any option of the trainer."),
@@ -48,27 +52,32 @@ def train(
     require_folder(output, force)
     guarantee.require_form(trainer, "trainer")
 
-    from limbeck import recipe
+    from limbeck import recipe, registry
+    from limbeck.mechanism.pipeline import Pipeline
     from limbeck.privacy.claim import stated
     from limbeck.privacy.words import in_words
     from limbeck.train.released import ReleasedClassifier
     from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
-    chosen = recipe.build(
-        trainer,
-        method_options(trainer, "trainer", options or [], guarantee.asked()),
-        "trainer",
-    )
+    kind: registry.Kind = "mechanism" if trainer in registry.methods("mechanism") else "trainer"
+    values = method_options(trainer, kind, options or [], guarantee.asked())
+    chosen = recipe.build(trainer, values, kind)
     device = common.torch_device()
     private, _ = data.load(source)
-    if "recipe" not in (word.partition("=")[0] for word in options or []):
-        chosen = chosen.for_many_records()
-    resolved = chosen.resolve_for(private)
+    if kind == "mechanism":
+        mechanism = resolved = chosen.resolve(private)
+    else:
+        if "recipe" not in (word.partition("=")[0] for word in options or []):
+            chosen = chosen.for_many_records()
+        mechanism = Pipeline(None, chosen).resolve(private)
+        resolved = mechanism.trainer
     started = time.monotonic()
     with one_thread():
-        classifier = resolved.fit(private, seed=common.seed, device=device)
+        classifier = mechanism.run(private, seed=common.seed, device=device).classifier
     seconds = time.monotonic() - started
+    if classifier is None:
+        raise OptionError(f"--trainer {trainer}: it releases no classifier; give one that does")
     claimed = resolved.guarantee
     card = {
         "recipe": recipe.recipe(resolved),

@@ -114,6 +114,7 @@ def _subject(subject: Subject) -> Subject:
         update={
             "recipe": scrubbed(subject.recipe),
             "risks": (),
+            "kept": (),
             "released": tuple(_released(found) for found in subject.released),
             "attacks": tuple(_attack(attack) for attack in subject.attacks),
             "claim": None if subject.claim is None else _said(subject.claim),

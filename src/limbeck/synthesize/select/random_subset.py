@@ -1,17 +1,15 @@
 """A random subset: the baseline that every condensed set of the same size must beat."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.recipe import options
 from limbeck.registry import register
-from limbeck.synthesize.base import Progress, Synthesizer
+from limbeck.synthesize.base import Progress
 from limbeck.synthesize.form import Form
 from limbeck.synthesize.initialise.real import pick
+from limbeck.synthesize.select.coreset import Coreset
 
 
 @register(
@@ -24,22 +22,8 @@ from limbeck.synthesize.initialise.real import pick
     cost="milliseconds",
 )
 @options
-class RandomSubset(Synthesizer):
+class RandomSubset(Coreset):
     """``ipc`` records of each class, drawn without replacement and released unchanged."""
-
-    ipc: Annotated[int, Field(ge=1)] = 10
-
-    @property
-    def holds_real_records(self) -> bool:
-        return True
-
-    @property
-    def needs_per_class(self) -> int:
-        return self.ipc
-
-    def resolve(self, private: LabeledDataset) -> "RandomSubset":
-        self.require_records(private)
-        return self
 
     def synthesize(
         self,
