@@ -12,7 +12,7 @@ from limbeck.report.figures import INK, bars, percent_ticks, svg
 from limbeck.report.numbers import duration
 
 GIVEN, COMPANY = "#0b5394", "#c2550a"
-_SIZE = (6.4, 4.6)
+_SIZE = (5.0, 4.2)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _draw(
             x,
             y,
             marker="s" if mark.company else "o",
-            markersize=13,
+            markersize=12,
             markeredgecolor=color,
             markerfacecolor="white" if mark.company else color,
             linestyle="none",
@@ -125,7 +125,7 @@ def _draw(
         )
     axes.set(yscale="log", ylim=(floor, 1.3))
     axes.set_ylabel(f"planted members named at {100 * fpr:g}% false alarms")
-    percent_ticks(axes, "y", floor)
+    percent_ticks(axes, "y", floor, steps=(1, 2, 5))
 
 
 def _known(marks: Sequence[Mark]) -> list[Mark]:

@@ -200,11 +200,15 @@ def svg(
     return drawing.getvalue().decode("utf-8")
 
 
-def percent_ticks(axes: Axes, name: str, least: float) -> None:
-    """Mark the decades from ``least`` to 1 of a logarithmic axis ("x" or "y") in percent."""
+def percent_ticks(axes: Axes, name: str, least: float, steps: Sequence[int] = (1,)) -> None:
+    """Mark a logarithmic axis ("x" or "y") from ``least`` to 1 in percent.
+
+    steps: what is marked in each decade, as multiples of its start.
+    """
     axis = axes.xaxis if name == "x" else axes.yaxis
     decades = range(math.floor(math.log10(least)), 1)
-    axis.set_major_locator(FixedLocator([10.0**d for d in decades if 10.0**d >= least]))
+    marks = [step * 10.0**decade for decade in decades for step in steps]
+    axis.set_major_locator(FixedLocator([mark for mark in marks if least <= mark <= 1]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
 
