@@ -113,7 +113,8 @@ def main() -> None:
     def keep(part: str, label: str, claimed: float, measured: float, refuted: bool, rest: str):
         told = f"claimed {claimed:4g}  measured {measured:6.3f}"
         lines.append(f"{part:9}  {label:34} {told}  {'refuted' if refuted else 'stands'}{rest}")
-        rows.append(Row(f"{label}, \N{GREEK SMALL LETTER EPSILON} {claimed:g}", measured, claimed))
+        label = f"{label}, \N{GREEK SMALL LETTER EPSILON} {claimed:g}"
+        rows.append(Row(label, measured, claimed, refuted))
         print(lines[-1], flush=True)
         write_text(asked.output, "\n".join(lines) + "\n")
         drawn = epsilon_axis(rows)

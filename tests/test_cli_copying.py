@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -73,6 +74,19 @@ def test_a_set_from_elsewhere_is_read_too_and_what_is_none_is_told_in_one_line(
         code, out, err = run("copying", path, "--private", "digits")
         assert (code, out) == (Exit.USAGE, "")
         assert said in err and err.count("\n") == 1
+
+
+def test_of_a_set_from_elsewhere_every_private_record_is_compared(run: Run, tmp_path: Path) -> None:
+    """limbeck puts a part of a file aside before it makes a release; others may not have."""
+    g = torch.Generator().manual_seed(4)
+    for name in ("private", "control"):
+        inputs, labels = torch.rand(30, 1, 8, 8, generator=g), torch.arange(30) % 2
+        np.savez(tmp_path / f"{name}.npz", inputs=inputs.numpy(), labels=labels.numpy())
+    given = ["--private", tmp_path / "private.npz", "--control", tmp_path / "control.npz"]
+    code, out, err = run("copying", tmp_path / "private.npz", *given, "--json")
+    assert code == Exit.OK, err
+    said = json.loads(out)["measures"]["l2"]
+    assert said["explicit_privacy"] == pytest.approx(0, abs=1e-3) and said["expected"] == 0.5
 
 
 def test_other_data_is_refused(run: Run, release: Path, tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def spoilt(name):
         "groups": {**given, "groups": np.arange(3)},
         "apart": {**given, "groups": np.arange(RECORDS + 20) // 2},
         "labels": {**given, "labels": np.arange(3)},
+        "no label": {**given, "labels": np.full(RECORDS + 20, np.nan)},
         "answers": {**given, "softmax": np.ones((RUNS, 3, 4))},
         "few runs": {**given, "signals": signals[:3], "membership": membership[:3]},
     }[name]
@@ -159,6 +160,7 @@ def spoilt(name):
         ("groups", r"groups has shape \(3,\)"),
         ("apart", r"put records 0 and 1 into one group .* not in the same runs"),
         ("labels", r"labels has shape \(3,\)"),
+        ("no label", r"labels of shape \(140,\) hold NaN"),
         ("answers", r"softmax has shape \(16, 3, 4\).* need \(16, 140, 4\)"),
         ("few runs", "at least 4 runs"),
     ],

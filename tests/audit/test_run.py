@@ -394,6 +394,7 @@ def test_an_audit_that_may_stop_early_makes_no_more_runs_than_show_the_leak(data
     assert len(chunks(tmp_path)) == 4 + 1 + 1
     assert done.evidence.verdict.outcome == "leak"
     assert any("Stopped after 8 of 16 runs" in r for r in done.evidence.verdict.reasons)
+    assert "(97.5%)" in done.evidence.verdict.reasons[1], "the bound's confidence, not rounded up"
     # Whatever is said holds at both looks together.
     levels = {a.auc.level for a in done.subject.attacks} | {done.subject.epsilon_lower.level}
     levels |= {a.curve.level for a in done.subject.attacks}

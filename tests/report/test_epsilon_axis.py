@@ -15,12 +15,15 @@ def texts(svg):
 
 
 def test_every_row_is_drawn_and_a_refuted_claim_is_crossed():
-    rows = [Row("dp-merf", 0.4, 1.0), Row("broken", 3.1, 1.0), Row("undefended", 2.0, None)]
+    broken = Row("broken", 3.1, 1.0, refuted=True)
+    rows = [Row("dp-merf", 0.4, 1.0), broken, Row("undefended", 2.0, None)]
     drawn = epsilon_axis(rows)
     assert drawn == epsilon_axis(rows), "the same bytes"
     assert {"dp-merf", "broken", "undefended"} <= set(texts(drawn))
     assert "#b3261e" in drawn
     assert "#b3261e" not in epsilon_axis([rows[0], rows[2]])
+    # A bound at 95% lies beyond one true claim in twenty: that alone refutes none.
+    assert "#b3261e" not in epsilon_axis([Row("lucky", 1.1, 1.0)])
 
 
 def test_a_huge_epsilon_leaves_room_for_small_ones():
@@ -38,6 +41,10 @@ def test_the_page_of_a_private_release_shows_both(evidence):
     )
     drawn = texts(of_subject(subject))
     assert {"measured, whatever it is", "measured, if it is mu-GDP"} <= set(drawn)
+    beyond = {"epsilon_lower": Estimate(value=1.2, low=1.2)}
+    assert "#b3261e" not in of_subject(subject.model_copy(update=beyond))
+    refuted = {**beyond, "claim": claim.model_copy(update={"refuted": True})}
+    assert "#b3261e" in of_subject(subject.model_copy(update=refuted))
     page = render(evidence.model_copy(update={"subjects": (subject, *evidence.subjects[1:])}))
     assert "On one axis: measured" in page and "proven ε, at most 1." in page
     assert "On one axis" not in render(evidence)

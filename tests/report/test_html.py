@@ -418,12 +418,14 @@ def test_single_records_and_what_a_finding_is_worth(evidence):
 
 def test_what_images_began_as_is_told(evidence):
     start = Start(
-        measure="ssim", hit_at_1=Estimate(value=0.4, low=0.3, high=0.5, trials=80), chance=0.02
+        measure="ssim", hit_at_1=Estimate(value=0.4, low=0.3, high=0.5, trials=80), chance=0.0237
     )
     seen = words(render(change(evidence, starts=(start,)))).replace("\u00a0", " ")
     assert (
-        "that it began as: 40% [30%, 50%] in structure. A guess within the class finds 2%" in seen
+        "that it began as: 40% [30%, 50%] in structure. A guess within the class finds 2.37%" in seen
     )
+    shared = words(render(change(evidence, starts=(start,)), share=True))
+    assert "A guess within the class finds 2%" in shared, "else it tells how many there are"
     assert "begin as private records" not in words(render(evidence))
 
 

@@ -36,6 +36,8 @@ def test_what_is_missing_is_said():
     assert "no interval" in str(numbers.percent(estimate(0.2)))
     assert "number of trials not recorded" in str(numbers.score(estimate(0.6, 0.5, 0.7, trials=0)))
     assert "90% interval" in str(numbers.percent(estimate(0.2, 0.1, 0.3, level=0.9)))
+    # Never rounded up to a confidence that is not there.
+    assert "98.75% interval" in str(numbers.percent(estimate(0.2, 0.1, 0.3, level=0.9875)))
     for write in (numbers.percent, numbers.score, numbers.lower_bound):
         assert str(write(estimate(math.nan))) == "not measured"
 

@@ -68,8 +68,8 @@ class Signals:
             _numbers(arrays["signals"], file),
             _bits(arrays["membership"], "membership", file),
             None if population is None else _bits(population, "population", file),
-            _codes(arrays.get("groups")),
-            _codes(arrays.get("labels")),
+            _codes(arrays.get("groups"), "groups", file),
+            _codes(arrays.get("labels"), "labels", file),
             None if softmax is None else _numbers(softmax, file, "softmax"),
         )
 
@@ -182,9 +182,15 @@ def _rows_with(bits: np.ndarray) -> int:
 _AXES = {"signals": ("run", "view", "record"), "softmax": ("run", "record", "class")}
 
 
-def _codes(labels: np.ndarray | None) -> np.ndarray | None:
-    """Any labels of groups or classes, numbered in sorted order."""
-    return None if labels is None else np.unique(labels, return_inverse=True)[1].reshape(-1)
+def _codes(labels: np.ndarray | None, name: str, file: Path) -> np.ndarray | None:
+    """Any labels of groups or classes, one a record, numbered in sorted order."""
+    if labels is None:
+        return None
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise OptionError(
+            f"{file}: {name} of shape {labels.shape} hold NaN or infinity; give each record one"
+        )
+    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
 
 
 def _numbers(values: np.ndarray, file: Path, name: str = "signals") -> np.ndarray:

@@ -58,16 +58,13 @@ def copying(
     from limbeck.audit.images.copying import copying as compare
     from limbeck.audit.images.lpips_weights import load_lpips
     from limbeck.audit.images.measures import standard
-    from limbeck.cli.sets import private_folder, read_set, require_alike
+    from limbeck.cli.sets import private_folder, read_set, sides
     from limbeck.files import write_text
     from limbeck.report.gallery import gallery
     from limbeck.workers import one_thread
 
-    records, others = data.load(private)
-    if control is not None and control != private:
-        others = data.read(control)
+    records, others = sides(data, private, control, release)
     released = read_set(release, records, "RELEASE")
-    require_alike(records, others)
     lpips = None if lpips_weights is None else load_lpips(lpips_weights)
     with one_thread():
         measures = standard(records.shape, seed=common.seed)

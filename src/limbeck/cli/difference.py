@@ -61,27 +61,25 @@ def difference(
     from limbeck.audit.images.differencing import difference as scores_of
     from limbeck.audit.images.differencing import point
     from limbeck.audit.images.embedders import known_embedders, random_embedders
-    from limbeck.cli.sets import private_folder, read_set, require_alike, synthesizer_of
+    from limbeck.cli.sets import private_folder, read_set, sides, synthesizer_of
     from limbeck.files import write_json
     from limbeck.workers import one_thread
 
-    records, others = data.load(private)
-    if control is not None and control != private:
-        others = data.read(control)
-    require_alike(records, others)
+    records, others = sides(data, private, control, before, after)
     suspects = np.array(sorted(set(record or ())), dtype=np.int64)
     if len(suspects) and suspects[-1] >= len(records):
         raise OptionError(
             f"--record {suspects[-1]}: {records.name} has records 0 to {len(records) - 1}"
         )
-    sides = [read_set(path, records, flag) for path, flag in ((before, "BEFORE"), (after, "AFTER"))]
+    named = ((before, "BEFORE"), (after, "AFTER"))
+    first, second = (read_set(path, records, flag) for path, flag in named)
     with one_thread():
         known = None
         # A set without a recipe that can be repeated is looked at in random embeddings.
         with suppress(OptionError):
-            known = known_embedders(synthesizer_of(sides[0]), records)
+            known = known_embedders(synthesizer_of(first), records)
         embedders = known or random_embedders(records.shape, EMBEDDINGS, seed=common.seed)
-        scores = scores_of([sides[0]], [sides[1]], records, others, embedders)
+        scores = scores_of([first], [second], records, others, embedders)
     order = np.argsort(-scores, kind="stable")
     pointed = point(scores, suspects) if len(suspects) else None
     folder = private_folder(output)

@@ -35,7 +35,7 @@ def reconstruct(
 ) -> int:
     """Solve for private records in a set with learned labels, and compare them with the real ones.
 
-    For example, after `limbeck condense digits --method kip -o release/`:
+    For example, after `limbeck condense digits --method kip --set learn_labels=true -o release/`:
 
         limbeck reconstruct release/ --private digits --count 20 -o audit/
 
@@ -49,15 +49,12 @@ def reconstruct(
     from limbeck.audit.images.measures import standard
     from limbeck.audit.images.reconstruction import reconstruct as solve
     from limbeck.cli.progress import Bar
-    from limbeck.cli.sets import private_folder, read_set, require_alike
+    from limbeck.cli.sets import private_folder, read_set, sides
     from limbeck.files import write_json, write_safetensors, write_text
     from limbeck.report.gallery import gallery
     from limbeck.workers import one_thread
 
-    records, others = data.load(private)
-    if control is not None and control != private:
-        others = data.read(control)
-    require_alike(records, others)
+    records, others = sides(data, private, control, release)
     released = read_set(release, records, "RELEASE")
     with one_thread(), Bar("solving") as bar:
         found = solve(

@@ -6,6 +6,7 @@ from pathlib import Path
 from limbeck import recipe
 from limbeck.audit.store import PRIVATE
 from limbeck.cli import console
+from limbeck.cli.options import DataOptions
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.release import CARD
 from limbeck.data.synthetic import SyntheticDataset
@@ -34,6 +35,26 @@ def read_set(path: Path, private: LabeledDataset, flag: str) -> SyntheticDataset
             "data and the data options that it was condensed with"
         )
     return found
+
+
+def sides(
+    data: DataOptions, private: str, control: str | None, *sets: Path
+) -> tuple[LabeledDataset, LabeledDataset]:
+    """The records that ``sets`` may have been made of, and others like them.
+
+    limbeck splits DATA before it makes a release, and the same split is made here. Others may have
+    used all of it: where a set is not limbeck's and there are control records, none is put aside.
+    DatasetError where the control records are of another form.
+    """
+    apart = control is not None and control != private
+    if apart and not all((path / CARD).is_file() for path in sets):
+        records = data.read(private, "private")
+    else:
+        records, others = data.load(private)
+    if control is not None and apart:
+        others = data.read(control)
+    require_alike(records, others)
+    return records, others
 
 
 def synthesizer_of(release: SyntheticDataset) -> Synthesizer:

@@ -17,12 +17,14 @@ _WRONG = "#b3261e"
 class Row:
     """One line of the chart: a lower bound on epsilon beside the accountant's, where there is one.
 
-    measured: at 95%; proven: None where nothing is claimed.
+    measured: at 95%; proven: None where nothing is claimed. refuted: whether the claim is, which
+    takes more than a bound beyond it: at 95% that happens to one true claim in twenty.
     """
 
     label: str
     measured: float
     proven: float | None
+    refuted: bool = False
 
 
 def of_subject(subject: Subject) -> str | None:
@@ -33,16 +35,17 @@ def of_subject(subject: Subject) -> str | None:
     claim = subject.claim
     if claim is None or claim.epsilon is None:
         return None
-    rows = [Row("measured, whatever it is", subject.epsilon_lower.value, claim.epsilon)]
+    measured = {"measured, whatever it is": subject.epsilon_lower.value}
     if claim.curve_bound is not None:
-        rows.append(Row("measured, if it is mu-GDP", claim.curve_bound.value, claim.epsilon))
+        measured["measured, if it is mu-GDP"] = claim.curve_bound.value
+    rows = [Row(label, value, claim.epsilon, claim.refuted) for label, value in measured.items()]
     return epsilon_axis(rows)
 
 
 def epsilon_axis(rows: Sequence[Row]) -> str | None:
     """SVG text: a dot for what was measured, a bar for what is proven, the truth between them.
 
-    A dot beyond its bar refutes the claim, and is crossed. None where no row has finite values.
+    A refuted claim's dot is crossed. None where no row has finite values.
     """
     known = [row for row in rows if math.isfinite(row.measured) and _finite(row.proven)]
     if not known:
@@ -51,12 +54,11 @@ def epsilon_axis(rows: Sequence[Row]) -> str | None:
 
     def draw(axes: Axes) -> None:
         for at, row in enumerate(reversed(known)):
-            refuted = row.proven is not None and row.measured > row.proven
-            color = _WRONG if refuted else STYLES["subject"].color
+            color = _WRONG if row.refuted else STYLES["subject"].color
             if row.proven is not None:
                 axes.plot([row.measured, row.proven], [at, at], color=color, linewidth=1.6)
                 axes.plot([row.proven], [at], marker="|", markersize=18, color=INK, mew=2.4)
-            axes.plot([row.measured], [at], marker="X" if refuted else "o", ms=8, color=color)
+            axes.plot([row.measured], [at], marker="X" if row.refuted else "o", ms=8, color=color)
             axes.annotate(row.label, (0.02, at), (0, 9), textcoords="offset points", fontsize=10)
         if most > _CROWDED:
             axes.set_xscale("symlog", linthresh=1.0)

@@ -46,7 +46,7 @@ def lower_bound(estimate: Estimate) -> Printed:
     value, shown = (f"at least {estimate.value:.2f}", "")
     if estimate.value <= 0:
         value, shown = "0", "nothing shown, "
-    notes = [f"{shown}at {100 * estimate.level:.3g}% confidence", *_reservations(estimate)]
+    notes = [f"{shown}at {100 * estimate.level:.4g}% confidence", *_reservations(estimate)]
     return Printed(value, f"({', '.join(notes)})")
 
 
@@ -99,7 +99,7 @@ def _with_interval(estimate: Estimate, write: Callable[[float], str]) -> Printed
         # A no-break space: an interval is never cut at the end of a line.
         interval = f"[{write(estimate.low)},\u00a0{write(estimate.high)}]"
         if estimate.level != 0.95:
-            notes.insert(0, f"{100 * estimate.level:.3g}% interval")
+            notes.insert(0, f"{100 * estimate.level:.4g}% interval")
     else:
         notes.insert(0, "no interval")
     reserved = f"({', '.join(notes)})" if notes else ""

@@ -115,6 +115,11 @@ def _subject(subject: Subject) -> Subject:
             "recipe": scrubbed(subject.recipe),
             "risks": (),
             "kept": (),
+            # A guess within a class is right once in as many times as the class has records.
+            "starts": tuple(
+                start.model_copy(update={"chance": float(f"{start.chance:.1g}")})
+                for start in subject.starts
+            ),
             "released": tuple(_released(found) for found in subject.released),
             "attacks": tuple(_attack(attack) for attack in subject.attacks),
             "claim": None if subject.claim is None else _said(subject.claim),

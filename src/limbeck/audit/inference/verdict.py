@@ -183,7 +183,7 @@ def _bound(subject: evidence.Subject) -> str:
     if math.isnan(bound.value):
         measured = "No lower bound on epsilon could be measured"
     else:
-        measured = f"Measured lower bound on epsilon: {bound.value:.2g} ({bound.level:.0%})"
+        measured = f"Measured lower bound on epsilon: {bound.value:.2g} ({100 * bound.level:.4g}%)"
     claimed = subject.guarantee
     if claimed is None:
         return f"{measured}; no formal guarantee is claimed."
