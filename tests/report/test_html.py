@@ -422,7 +422,8 @@ def test_what_images_began_as_is_told(evidence):
     )
     seen = words(render(change(evidence, starts=(start,)))).replace("\u00a0", " ")
     assert (
-        "that it began as: 40% [30%, 50%] in structure. A guess within the class finds 2.37%" in seen
+        "that it began as: 40% [30%, 50%] in structure. A guess within the class finds 2.37%"
+        in seen
     )
     shared = words(render(change(evidence, starts=(start,)), share=True))
     assert "A guess within the class finds 2%" in shared, "else it tells how many there are"
