@@ -162,6 +162,16 @@ def test_near_duplicates_across_the_split_are_left_out(tmp_path):
     assert found.verdict.outcome != "signs"
 
 
+def test_copies_of_what_the_members_hold_twice_are_not_passed(tmp_path):
+    """Records with a twin on their own side take no part in the test, and yet are seen."""
+    members = MEMBERS.select([*range(80), *range(12)])
+    made = replace(CLEAN, inputs=torch.cat([CLEAN.inputs[:8], MEMBERS.inputs[:12]]))
+    found = audit_finished(made, members, FEW, store=tmp_path).evidence
+    assert found.copies.near_duplicates == (24, 0) and found.copies.p_value == 1.0
+    assert (found.copies.of_members, found.copies.of_control) == (24, 0)
+    assert found.verdict.outcome == "unclear" and "look at them" in found.verdict.headline
+
+
 def test_limits_can_be_broken_by_a_set_and_never_kept(leaking, clean, copying):
     code, (sentence,) = gate(leaking.evidence, (0.05, 0.1))
     assert code == 1 and "names at least" in sentence

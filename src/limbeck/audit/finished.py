@@ -116,7 +116,7 @@ def audit_finished(
         attacks = _attacks(release, sides, seed)
         split = examine(sides, seed)
         nearness = _nearness(release, members, control, seed)
-        copies = _copies(release, members.select(kept), control.select(left), kept, left)
+        copies = _copies(release, members, control, kept, left)
     found = SetEvidence(
         plan_hash=str(described["hash"]),
         plan={
@@ -198,23 +198,34 @@ def _copies(
     kept: Tensor,
     left: Tensor,
 ) -> Copies:
-    """members, control: without near-duplicates, as ``kept`` and ``left`` say."""
+    """kept, left: the members and the control records that have no near-duplicate."""
     made = LabeledDataset(release.inputs, release.labels, release.classes)
-    held, people, copied = [], [], []
-    for side in (members, control):
+    people, copied = [], []
+    for side in (members.select(kept), control.select(left)):
         near, source = close(side, made, DUPLICATE)
         owner = np.arange(len(side)) if side.groups is None else side.groups.numpy()
-        held.append(int(near.sum()))
         people.append(len(np.unique(owner)))
         # One record of the set may lie near two people: it is one copy.
         copied.append(min(len(np.unique(owner[near.numpy()])), int(source.sum())))
     return Copies(
         distance=DUPLICATE,
-        of_members=held[0],
-        of_control=held[1],
+        of_members=_held(made, members, control),
+        of_control=_held(made, control, members),
         near_duplicates=(int((~kept).sum()), int((~left).sum())),
         p_value=copies_p_value(*copied, *people),
     )
+
+
+def _held(made: LabeledDataset, side: LabeledDataset, other: LabeledDataset) -> int:
+    """How many records of a side, and of no other, the set holds; twins of one side included.
+
+    They take no part in the test, but a set that holds them is no set in which nothing was seen.
+    """
+    near, _ = close(side, made, DUPLICATE)
+    if not bool(near.any()):
+        return 0
+    shared, _ = close(side.select(near), other, DUPLICATE)
+    return int((~shared).sum())
 
 
 def _form(data: LabeledDataset | SyntheticDataset) -> dict[str, Any]:

@@ -56,10 +56,12 @@ class Copies(Value):
     """Records of the set that are all but equal to one of the members, or of the control.
 
     distance: root mean squared difference up to which records count as equal.
-    of_members, of_control: how many of either side's records the set holds so.
-    near_duplicates: records (of the members, of the control) that were left out of everything,
-        because there is another like them.
-    p_value: of so many of the copied people being members, were the set made without them.
+    of_members, of_control: how many of either side's records the set holds so, but for those with
+        a near-duplicate on the other side.
+    near_duplicates: records (of the members, of the control) that were left out of every
+        comparison, because there is another like them.
+    p_value: of so many of the copied people being members, were the set made without them; over
+        the records without a near-duplicate.
     """
 
     distance: float

@@ -62,8 +62,8 @@ def set_verdict(
         )
     elif holds_copies:
         headline = (
-            f"{name} holds records all but equal to members, too few to put it past chance: look "
-            "at them."
+            f"{name} holds records all but equal to members, which is not put past chance: look at "
+            "them."
         )
     elif smallest >= HINT and not blind_to:
         outcome = "nothing-seen"
@@ -135,8 +135,8 @@ def _copied(copies: Copies) -> str:
     return (
         f"Within a root mean squared difference of {copies.distance:g} it holds "
         f"{_count(copies.of_members, 'private record')} and "
-        f"{_count(copies.of_control, 'control record')}, by chance at p = {copies.p_value:.2g}; "
-        f"{sum(copies.near_duplicates):,} records with a near-duplicate were left out."
+        f"{_count(copies.of_control, 'control record')}, by chance at p = {copies.p_value:.2g}, "
+        f"for which {sum(copies.near_duplicates):,} records with a near-duplicate were left out."
     )
 
 
