@@ -21,6 +21,7 @@ from limbeck.experiments.claims_page import page
 Run = Callable[..., tuple[int, str, str]]
 TINY = gujarathi2022.Size(
     records=200,
+    pixels=None,
     shadows=3,
     runs=5,
     epochs=2,
@@ -53,7 +54,7 @@ def done(printed: tuple[Path, str, str]) -> Path:
 def test_claims_are_kept_with_verdicts_that_their_intervals_bear(done: Path) -> None:
     found = json.loads((done / "claims.json").read_text())
     assert found["paper"]["key"] == "gujarathi2022" and len(found["claims"]) >= 7
-    assert "in place of MNIST" in found["remarks"][0]
+    assert "in place of the paper's MNIST" in found["remarks"][0]
     for claim in found["claims"]:
         alone = []
         for one in claim["measured"]:
@@ -78,7 +79,7 @@ def test_the_cost_comes_first_and_each_claim_is_printed_with_what_was_published(
     printed: tuple[Path, str, str],
 ) -> None:
     folder, out, err = printed
-    assert err.index("in place of MNIST") < err.index("cost: about") < err.index("100%")
+    assert err.index("in place of the paper's MNIST") < err.index("cost: about") < err.index("100%")
     assert "recall on the original network 79.58%" in out
     for claim in json.loads((folder / "claims.json").read_text())["claims"]:
         assert claim["claim"] in out and f"verdict    {claim['verdict']}" in out

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 def reproduce(
     *,
-    key: Annotated[str, typer.Argument(metavar="PAPER", help="gujarathi2022 or kaleidoscope2024.")],
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAPER", help="dong2022, gujarathi2022, kaleidoscope2024 or zhao2025."
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="Folder of the results; a stopped run goes on there."),

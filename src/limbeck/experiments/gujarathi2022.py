@@ -43,13 +43,15 @@ CHANCE = (0.48, 0.52)
 class Size:
     """How much is done.
 
-    records: of both halves together, None for all. shadows: the attacker's networks. runs: targets.
+    records: of both halves together, None for all. pixels: of a side, None for the images' own.
+    shadows: the attacker's networks. runs: targets.
     epochs, small_epochs: of a training on real data, and on a condensed set or a random subset.
     width: maps of the network's layers. dc: options of the condenser. rows_per_class: shadow
     answers that each support vector machine learns from, a side; None for all.
     """
 
     records: int | None
+    pixels: int | None
     shadows: int
     runs: int
     epochs: int
@@ -62,17 +64,19 @@ class Size:
 
 
 LAPTOP = Size(
-    records=5_000,
+    records=6_000,
+    pixels=14,
     shadows=10,
     runs=12,
-    epochs=20,
-    small_epochs=60,
-    width=14,
-    dc={"networks": 2, "outer": 8, "inner": 2, "width": 8},
+    epochs=40,
+    small_epochs=100,
+    width=28,
+    dc={"networks": 6, "outer": 20, "inner": 3, "width": 16},
     rows_per_class=150,
 )
 GPU = Size(
     records=None,
+    pixels=None,
     shadows=10,
     runs=32,
     epochs=100,
@@ -321,12 +325,22 @@ class Gujarathi2022(Study):
 def study(scale: str, *, data: str | None = None, device: str = "cpu") -> Gujarathi2022:
     """The study at "laptop" or "gpu" scale, on MNIST where it is within reach."""
     size = {"laptop": LAPTOP, "gpu": GPU}[scale]
-    private, test, remarks = open_data(
-        ("mnist", "fashion-mnist"), given=data, limit=size.records, at_least=16
+    private, test, remark = open_data(
+        ("mnist", "fashion-mnist"),
+        paper="mnist",
+        given=data,
+        limit=size.records,
+        size=size.pixels,
+        at_least=16,
     )
     # Answers on a few thousand test records tell accuracies to half a point.
     few = test.select(torch.arange(0, len(test), max(1, len(test) // 2_000)))
-    return Gujarathi2022(Arrays.of(private), Arrays.of(few), size, remarks, device)
+    told = (
+        remark,
+        "Members are drawn by fair coins, not exactly half of the records, and the target is drawn "
+        f"{size.runs} times instead of once.",
+    )
+    return Gujarathi2022(Arrays.of(private), Arrays.of(few), size, told, device)
 
 
 def _dc(ipc: int) -> str:

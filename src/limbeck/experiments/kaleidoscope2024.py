@@ -239,7 +239,7 @@ class Started:
     trained: np.ndarray
     explicit: np.ndarray
     traced: Estimate
-    accuracies: Float[np.ndarray, " runs"]
+    accuracies: Float[np.ndarray, " utility"]
 
     @classmethod
     def of(cls, bench: Bench, name: str, found: Found) -> "Started":
@@ -276,8 +276,8 @@ REAL, NOISED, NOISE = "real", "noised-real:0.5", "noise"
 def study(scale: str, *, data: str | None = None, device: str = "cpu") -> Kaleidoscope2024:
     """The study at "laptop" or "gpu" scale."""
     size = {"laptop": LAPTOP, "gpu": GPU}[scale]
-    private, test, remarks = open_data(
-        ("fashion-mnist",), given=data, limit=size.records, size=size.pixels
+    private, test, remark = open_data(
+        ("fashion-mnist",), paper=None, given=data, limit=size.records, size=size.pixels
     )
     few, usual, many = size.ipcs
     starts = (REAL, *map(_kaleidoscope, size.strengths), NOISED, NOISE)
@@ -294,7 +294,7 @@ def study(scale: str, *, data: str | None = None, device: str = "cpu") -> Kaleid
         private, test, entries, runs=size.runs, canaries=500, device=device, chunk=size.chunk
     )
     told = (
-        *remarks,
+        remark,
         f"Condensed by {size.method.upper()}. The transformation is limbeck's reconstruction from "
         "the paper's description: its exact form is not public.",
         "LPIPS is not computed, for want of its network's weights: distances are those of one "

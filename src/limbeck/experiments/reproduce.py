@@ -15,7 +15,7 @@ from limbeck.experiments.study import SPENT, Study, Table, execute
 from limbeck.files import write_json, write_text
 
 Scale = Literal["laptop", "gpu"]
-PAPERS = ("gujarathi2022", "kaleidoscope2024")
+PAPERS = ("dong2022", "gujarathi2022", "kaleidoscope2024", "zhao2025")
 CLAIMS, PAGE = "claims.json", "claims.html"
 
 
@@ -92,6 +92,8 @@ def reproduce(
     from limbeck.experiments.claims_page import page
 
     several = workers or os.cpu_count() or 1
+    if planned.device != "cpu":
+        several = 1  # one process at a time keeps a GPU busy
     found = execute(
         planned, folder, workers=several, overwrite=overwrite, weights=weights, progress=progress
     )

@@ -11,16 +11,17 @@ _TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR
 def open_data(
     wanted: Sequence[str],
     *,
+    paper: str | None,
     given: str | None,
     limit: int | None,
     size: int | None = None,
     at_least: int | None = None,
-) -> tuple[LabeledDataset, LabeledDataset, tuple[str, ...]]:
-    """(private, test, remarks): the first of ``wanted`` that this machine has, or ``given``.
+) -> tuple[LabeledDataset, LabeledDataset, str]:
+    """(private, test, remark): the first of ``wanted`` that this machine has, or ``given``.
 
-    wanted: the paper's data first. limit: private records to keep. size: pixels of a side to which
-    images are reduced, None for their own. at_least: those to which the 8x8 digits are enlarged,
-    for networks that need more than 8.
+    paper: the paper's data, None where they are not known. limit: private records to keep. size:
+    pixels of a side to which images are reduced, None for their own. at_least: those to which the
+    8x8 digits are enlarged, for networks that need more than 8.
     """
     reachable = {status.name for status in available() if status.reachable}
     chosen = given or next((name for name in wanted if name in reachable), "digits")
@@ -29,12 +30,14 @@ def open_data(
     said = f"{len(private):,} records of {_TITLES.get(chosen, chosen)}"
     if resized:
         said += f", resized to {resized}x{resized} pixels"
-    if chosen == wanted[0]:
-        return private, test, (f"The private data: {said}, the paper's own.",)
-    paper = _TITLES.get(wanted[0], wanted[0])
-    why = "as was asked for" if given else "which is not on this machine"
+    if paper is None:
+        return private, test, f"The private data: {said}."
+    own = _TITLES.get(paper, paper)
+    if chosen == paper:
+        return private, test, f"The private data: {said}, as in the paper."
+    why = "not on this machine" if paper in wanted and not given else "as chosen for this run"
     remark = (
-        f"The private data: {said}, in place of {paper} ({why}): accuracies are not comparable "
-        "with the published ones."
+        f"The private data: {said}, in place of the paper's {own} ({why}): accuracies are not "
+        "comparable with the published ones."
     )
-    return private, test, (remark,)
+    return private, test, remark

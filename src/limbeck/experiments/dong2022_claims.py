@@ -1,0 +1,198 @@
+"""What Dong et al. 2022 claim of attacks, worth and images, and what Carlini et al. object."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from limbeck.experiments import rates
+from limbeck.experiments.attacked import FPR, Attacked
+from limbeck.experiments.claims import Claim, Measured
+from limbeck.experiments.study import Found
+
+PAPER = "Dong et al. 2022"
+OBJECTION = "Carlini et al. 2022, an objection"
+FULL, SUBSET, DP_SGD = "full data", "random subset", "DP-SGD"
+DM_REAL, DM_NOISE = "DM from real images", "DM from noise"
+CONDENSERS = ("DSA from real images", DM_REAL, DM_NOISE, "KIP from real images")
+GENERATORS = {
+    "cGAN": "cgan",
+    "GS-WGAN": "gs-wgan",
+    "DP-MERF": "dp-merf",
+    "DP-Sinkhorn": "dp-sinkhorn",
+}
+"""Registered names; all but the first are private, at ``EPSILON``."""
+EPSILON = 10.0
+NEAR_CHANCE = 0.05
+"""Advantage, or TPR above a guess, that counts as near chance."""
+AUC_CHANCE = 0.5 + NEAR_CHANCE / 2
+"""The AUC of one threshold with that advantage."""
+
+
+def of_attacks(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
+    """What attacks find in condensed data."""
+    chance = "Within five points of guessing (an AUC of at most 0.525) counts as near chance."
+    return (
+        Claim(
+            "The loss does not tell members of condensed data from others.",
+            PAPER,
+            tuple(
+                Measured(f"advantage, {name}", one.loss, highest=NEAR_CHANCE)
+                for name in CONDENSERS
+                if (one := attacked[name]).loss is not None
+            ),
+            remark=f"On ordinary records. {chance}",
+        ),
+        Claim(
+            "LiRA does not tell members of condensed data from others.",
+            PAPER,
+            tuple(
+                Measured(f"AUC, {name}", one.ordinary, highest=AUC_CHANCE, unit="number")
+                for name in CONDENSERS
+                if (one := attacked[name]).ordinary is not None
+            ),
+            remark=f"On ordinary records. {chance}",
+        ),
+        Claim(
+            "A real start leaks more than one from noise.",
+            PAPER,
+            (
+                Measured(
+                    f"canaries found at {FPR:.0%} FPR, {DM_REAL} less {DM_NOISE}",
+                    attacked[DM_REAL].more_found_than(attacked[DM_NOISE]),
+                    lowest=0.0,
+                    unit="points",
+                ),
+            ),
+        ),
+    )
+
+
+def of_worth(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
+    """What condensed data are worth, and cost, beside generated data."""
+    pairs = [(c, g) for c in CONDENSERS for g in GENERATORS]
+    return (
+        Claim(
+            "Condensed data are worth more than what generators make.",
+            PAPER,
+            tuple(
+                Measured(
+                    f"accuracy of {c} less that of {g}",
+                    attacked[c].more_accurate_than(attacked[g]),
+                    lowest=0.0,
+                    unit="points",
+                )
+                for c, g in pairs
+            ),
+            remark="Private generators at epsilon 10, delta 1e-5.",
+        ),
+        Claim(
+            "Condensing costs less than generating.",
+            PAPER,
+            tuple(
+                Measured(
+                    f"CPU seconds of {g} less those of {c}",
+                    rates.paired(attacked[g].seconds, attacked[c].seconds),
+                    lowest=0.0,
+                    unit="number",
+                )
+                for c, g in pairs
+            ),
+            remark="With limbeck's schedules for a processor, not the papers' own.",
+        ),
+    )
+
+
+def of_images(found: Found, runs: int) -> tuple[Claim, ...]:
+    """How like private records the images look."""
+
+    def near(name: str) -> np.ndarray:
+        distances: np.ndarray = found[name]["explicit"][:runs, -1]
+        return distances
+
+    return (
+        Claim(
+            "Condensed images are unlike their nearest real images.",
+            PAPER,
+            tuple(
+                Measured(
+                    f"images nearer to a member than to a control record, beyond chance, {name}",
+                    rates.mean(found[name]["closer"][:runs, -1]),
+                    highest=NEAR_CHANCE,
+                    unit="points",
+                )
+                for name in CONDENSERS
+            ),
+            remark="Under the embedding of a public random network; LPIPS is not computed, for "
+            "want of its network's weights. A set that copies nothing can leak all the same.",
+        ),
+        Claim(
+            "From noise, images end farther from the members than from real images.",
+            PAPER,
+            (
+                Measured(
+                    f"distance to the nearest member, {DM_NOISE} less {DM_REAL}",
+                    rates.paired(near(DM_NOISE), near(DM_REAL)),
+                    lowest=0.0,
+                    unit="number",
+                ),
+            ),
+        ),
+    )
+
+
+def of_objections(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
+    """What Carlini et al. hold against it, asked of the same runs."""
+    subset, private = attacked[SUBSET], attacked[DP_SGD]
+    return (
+        Claim(
+            "Condensing protects no better than a random subset of the same size.",
+            OBJECTION,
+            tuple(
+                Measured(
+                    f"canaries found at {FPR:.0%} FPR in a {SUBSET} less in {name}",
+                    subset.more_found_than(attacked[name]),
+                    highest=NEAR_CHANCE,
+                    unit="points",
+                )
+                for name in CONDENSERS
+            ),
+            remark="Up to five points count as no better. Records that the subset drew are "
+            "published as they are, those that it did not draw are safe.",
+        ),
+        Claim(
+            "DP-SGD is at once more accurate and better protected.",
+            OBJECTION,
+            tuple(
+                measured
+                for name in CONDENSERS
+                for measured in (
+                    Measured(
+                        f"accuracy of {DP_SGD} less that of {name}",
+                        private.more_accurate_than(attacked[name]),
+                        lowest=0.0,
+                        unit="points",
+                    ),
+                    Measured(
+                        f"canaries found at {FPR:.0%} FPR in {name} less in {DP_SGD}",
+                        attacked[name].more_found_than(private),
+                        lowest=0.0,
+                        unit="points",
+                    ),
+                )
+            ),
+            remark="DP-SGD at epsilon 10, delta 1e-5: a proof that no condenser here has.",
+        ),
+        Claim(
+            "Averages hide the records that stand out: canaries are found in condensed data.",
+            OBJECTION,
+            tuple(
+                Measured(
+                    f"AUC on canaries, {name}",
+                    attacked[name].canaries,
+                    lowest=AUC_CHANCE,
+                    unit="number",
+                )
+                for name in CONDENSERS
+            ),
+        ),
+    )
