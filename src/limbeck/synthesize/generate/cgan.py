@@ -52,7 +52,7 @@ class CGAN(Synthesizer):
     """
 
     ipc: Annotated[int, Field(ge=1)] = 100
-    steps: Annotated[int, Field(ge=1)] = 1000
+    steps: Annotated[int, Field(ge=1)] = 1500
     batch: Annotated[int, Field(ge=1)] = 64
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
     penalty: Annotated[float, Field(ge=0)] = 1.0
