@@ -15,7 +15,7 @@ from limbeck.synthesize.select.random_subset import RandomSubset
 from limbeck.train.base import Classifier
 from limbeck.train.kernel_ridge import KernelRidge
 
-SIZES = Preset(8, 0, 1, canaries=10, ordinary=120, control=80, views=1)
+SIZES = Preset(8, 0, 1, canaries=10, ordinary=120, control=80, views=1, networks=1)
 
 
 def draw(n, seed):
@@ -83,7 +83,7 @@ def test_difficulty_alone_is_no_sign_of_membership(made):
 
 def test_an_audit_of_a_release_tells_of_that_release(digits, tmp_path):
     private, test = digits[0].select(range(300)), digits[1].select(range(60))
-    sizes = Preset(6, 0, 2, canaries=10, ordinary=100, control=40, views=1)
+    sizes = Preset(6, 0, 2, canaries=10, ordinary=100, control=40, views=1, networks=1)
     mechanism = Pipeline(RandomSubset(5), KernelRidge())
     own = RandomSubset(5).synthesize(private, seed=3)
     session = prepare(mechanism, private, test, preset=sizes, company=False, released=own)

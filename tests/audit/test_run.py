@@ -29,7 +29,14 @@ from limbeck.train.kernel_ridge import KernelRidge
 from limbeck.train.standard import Standard
 
 SIZES = Preset(
-    runs=6, company_runs=4, utility_runs=2, canaries=20, ordinary=30, control=10, views=2
+    runs=6,
+    company_runs=4,
+    utility_runs=2,
+    canaries=20,
+    ordinary=30,
+    control=10,
+    views=2,
+    networks=1,
 )
 CONDENSED = Pipeline(
     DistributionMatching(ipc=2, network="convnet2", width=4, steps=3, pairs=2), KernelRidge()
@@ -321,7 +328,7 @@ def test_killed_three_times_it_ends_with_the_same_evidence(digits, tmp_path):
     whole = tmp_path / "whole"
     audit(pipeline, private, test, store=whole, preset=sizes, workers=1, company=False)
     folder = tmp_path / "killed"
-    program = KILLED.format(sizes="24, 4, 2, 20, 30, 10, 2", store=str(folder))
+    program = KILLED.format(sizes="24, 4, 2, 20, 30, 10, 2, 1", store=str(folder))
     random = np.random.default_rng(0)
     finished: dict[str, int] = {}
     for _ in range(3):

@@ -99,7 +99,7 @@ def _pipeline(
         asked = data.select(plan.observed[:_QUERIED].tolist())
         known = known_embedders(pipeline.synthesizer, data, device=device)
         started = cpu_seconds()
-        reader = ImageSignals(asked, plan.control, known=known)
+        reader = ImageSignals(asked, plan.control, known=known, networks=plan.preset.networks)
         preparing = cpu_seconds() - started
         reading += preparing * len(plan.observed) / len(asked)
         made = synthetic

@@ -14,6 +14,7 @@ class Preset:
     utility_runs: further runs of each without any canary, for its accuracy.
     canaries, ordinary, control: records observed, at most.
     views: queries of each record.
+    networks: that the attacker trains for himself on each release.
     """
 
     runs: int
@@ -23,6 +24,7 @@ class Preset:
     ordinary: int
     control: int
     views: int
+    networks: int = 2
 
 
 PRESETS: dict[Name, Preset] = {

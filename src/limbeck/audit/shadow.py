@@ -74,6 +74,7 @@ class Job:
     test: for the accuracy of utility runs.
     control_shift: of the positive control, whose signals cover the canaries.
     softmax: whether the whole answers to the observed records are kept.
+    networks: that the attacker trains for himself on each release.
     """
 
     key: str
@@ -90,6 +91,7 @@ class Job:
     control_shift: float
     device: str
     softmax: bool = False
+    networks: int = 2
 
     @classmethod
     def of(
@@ -119,6 +121,7 @@ class Job:
             control_shift=control_shift,
             device=device,
             softmax=softmax,
+            networks=plan.preset.networks,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -247,7 +250,7 @@ def _image_signals(job: Job) -> ImageSignals:
     known = None
     if synthesizer is not None:
         known = known_embedders(synthesizer, job.private.dataset(), device=job.device)
-    return ImageSignals(records, population, known=known)
+    return ImageSignals(records, population, known=known, networks=job.networks)
 
 
 def _control(job: Job, rows: list[int]) -> Iterator[np.ndarray]:

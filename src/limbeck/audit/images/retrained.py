@@ -22,25 +22,25 @@ from limbeck.train.standard import Standard
 _MOST = 2_000
 """Records of a release that he trains on at most, drawn at random."""
 
-_NETWORKS = 2
-
 
 class Retrained:
     """Margins of exact kernel ridge regression, and the mean of those of several small networks.
 
     records: with the labels under which they are read. seed: of his coins, the same in all runs.
+    networks: how many there are.
     """
 
-    def __init__(self, records: LabeledDataset, *, seed: int = 0) -> None:
-        self._records, self._seed = records, seed
+    def __init__(self, records: LabeledDataset, *, seed: int = 0, networks: int = 2) -> None:
+        self._records = records
+        self._seed = seed
+        self._seeds = [coins.derive(seed, "retrained", k) for k in range(networks)]
         self._kernel = KernelRidge()
         self._network = Standard("mlp").resolve(records.shape)
 
     def signal(self, release: SyntheticDataset) -> Float32[np.ndarray, "kinds records"]:
         """One row for kernel ridge regression, one for the networks."""
         release = self._some(release)
-        seeds = [coins.derive(self._seed, "retrained", k) for k in range(_NETWORKS)]
-        networks = [self._margin(self._network, release, seed) for seed in seeds]
+        networks = [self._margin(self._network, release, seed) for seed in self._seeds]
         ridge = self._margin(self._kernel, release, self._seed)
         return torch.stack([ridge, torch.stack(networks).mean(0)]).float().numpy()
 

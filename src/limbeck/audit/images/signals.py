@@ -35,6 +35,7 @@ class ImageSignals:
     population: records that are members of no run.
     known: the synthesizer's embeddings (``known_embedders``); None takes public random ones.
     seed: of the random embeddings, the same for all runs that are compared.
+    networks: that the attacker trains for himself.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ImageSignals:
         *,
         known: Embedders | None = None,
         seed: int = 0,
+        networks: int = 2,
     ) -> None:
         shape, device = records.shape, records.inputs.device
         self._near = Nearest(records, standard(shape, seed=seed, device=device))
@@ -52,7 +54,7 @@ class ImageSignals:
         self._traced = Tracing(records, population, known)
         embed = random_embed(shape, seed=seed, device=device)
         self._ratio = DensityRatio(records, population, embed)
-        self._retrained = Retrained(records, seed=seed)
+        self._retrained = Retrained(records, seed=seed, networks=networks)
 
     def read(self, release: SyntheticDataset) -> Float32[np.ndarray, "kinds records"]:
         """The signals of one release, all finite."""
