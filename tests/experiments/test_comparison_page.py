@@ -131,6 +131,13 @@ def test_names_are_text_and_nothing_else(text: str) -> None:
     assert text.count("<img") == 2
 
 
+def test_a_caution_is_said_once_with_all_it_is_about(found: Comparison, text: str) -> None:
+    [caution] = {c for r in found.rows for c in r.cautions}
+    assert text.count(caution) == 1
+    said = text[text.index(caution) :].split("</p>")[0]
+    assert all(r.name in said for r in found.rows[1:])
+
+
 def test_the_same_comparison_gives_the_same_bytes(found: Comparison, text: str) -> None:
     assert page(found) == text
     assert page(Comparison.model_validate_json(found.model_dump_json())) == text
