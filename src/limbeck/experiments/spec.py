@@ -79,6 +79,7 @@ class Plan(Part):
     ordinary: Annotated[int, Field(ge=0)] | None = None
     control: Annotated[int, Field(ge=2)] | None = None
     views: Annotated[int, Field(ge=1, le=18)] | None = None
+    networks: Count | None = None
     canary: Kind = "mislabelled"
     seed: Annotated[int, Field(ge=0)] = 0
 
