@@ -54,6 +54,8 @@ ZHAO = zhao2025.Size(
             "learning_rate": 0.01,
         },
         "diffusion": {"steps": 2, "batch": 4, "width": 4, "jumps": 2},
+        "forgetting": {"networks": 1, "epochs": 2, "width": 4},
+        "data-free-distillation": {"steps": 2, "batch": 4, "width": 4, "statistics": 0.0},
     },
     trainer=LINEAR,
     coreset_trainer={**LINEAR, "recipe": "full"},

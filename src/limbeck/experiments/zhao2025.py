@@ -30,7 +30,8 @@ from limbeck.types import Estimate
 KEY = "zhao2025"
 PAPER = "Zhao & Zhang 2025"
 UNDEFENDED, DP_SGD = "undefended", "DP-SGD"
-RANDOM = "random coreset"
+RANDOM, HERDING, FORGETTING = "random coreset", "herding coreset", "forgetting coreset"
+DATA_FREE = "data-free distillation"
 DM_REAL, DM_NOISE, DM_FOREIGN = "DM from real images", "DM from noise", "DM from foreign images"
 MTT_REAL = "MTT from real images"
 DIFFUSION, FROM_IMAGES = "diffusion from labels", "diffusion from private images"
@@ -66,6 +67,9 @@ LAPTOP = Size(
         "dm": {"width": 16, "steps": 60},
         "mtt": {"width": 8, "steps": 30, "expert_count": 2, "batch": 20},
         "diffusion": {"steps": 200, "jumps": 10},
+        "herding": {},
+        "forgetting": {"networks": 1},
+        "data-free-distillation": {"steps": 150},
     },
     trainer={"network": "convnet2", "width": 16},
     coreset_trainer={"network": "convnet2", "width": 16, "recipe": "full", "steps": 300},
@@ -82,6 +86,9 @@ GPU = Size(
         "dm": {"form": "minibatch", "steps": 20_000, "learning_rate": 1.0, "schedule": "constant"},
         "mtt": {"width": 128, "steps": 5_000, "expert_count": 100},
         "diffusion": {"steps": 100_000, "width": 128, "jumps": 50},
+        "herding": {},
+        "forgetting": {"networks": 4, "epochs": 30},
+        "data-free-distillation": {"steps": 50_000, "batch": 256, "width": 64},
     },
     trainer={"network": "resnet18", "recipe": "reference"},
     coreset_trainer={"network": "resnet18", "recipe": "full", "steps": 20_000},
@@ -103,6 +110,7 @@ class Zhao2025(BenchStudy):
             *self._starts(found, attacked),
             *self._true_label(found),
             *self._coresets(found),
+            *_data_free(attacked),
             *_diffusion(attacked),
             *_dp_sgd(attacked),
         )
@@ -251,6 +259,30 @@ class Zhao2025(BenchStudy):
                 ),
                 paper(KEY).stated("kept_random"),
             ),
+            Claim(
+                "Selection by forgetting keeps more of the canaries, and leaks more.",
+                PAPER,
+                (
+                    Measured(
+                        f"canaries kept, {FORGETTING} less {RANDOM}",
+                        rates.difference(self._kept(found, FORGETTING), inside, kept, inside),
+                        lowest=0.0,
+                        unit="points",
+                    ),
+                    Measured(
+                        f"found at {FPR:.0%} FPR, {FORGETTING} less {RANDOM}",
+                        rates.difference(
+                            rates.above(self.bench.scores(found[FORGETTING], LiRA()), inside, FPR),
+                            inside,
+                            hits,
+                            inside,
+                        ),
+                        lowest=0.0,
+                        unit="points",
+                    ),
+                ),
+                paper(KEY).stated("kept_random", "kept_forgetting"),
+            ),
         )
 
     def _table(self, attacked: Mapping[str, Attacked], found: Found) -> Table:
@@ -272,6 +304,22 @@ class Zhao2025(BenchStudy):
             spent = self.spent(found, name)
             rows.append((name, percent(one.accuracy), str(one.canaries), *figures, spent))
         return Table("With 95% intervals over records and runs", columns, tuple(rows))
+
+
+def _data_free(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
+    return (
+        Claim(
+            "Data-free distillation leaks through its teacher's answers.",
+            PAPER,
+            (
+                Measured(
+                    f"found at {FPR:.0%} FPR, {DATA_FREE}",
+                    attacked[DATA_FREE].found,
+                    lowest=NEAR_CHANCE,
+                ),
+            ),
+        ),
+    )
 
 
 def _diffusion(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
@@ -373,17 +421,30 @@ def _entries(size: Size, private: LabeledDataset) -> dict[str, Entry]:
         options = {"ipc": size.ipc, "init": init, **size.options[method]}
         return Entry(Pipeline(build(method, options, "synthesizer"), small), forced)
 
+    def coreset(method: str) -> Entry:
+        options = {"ipc": kept, **size.options.get(method, {})}
+        return Entry(Pipeline(build(method, options, "synthesizer"), large))
+
     def drawn(start: str) -> Entry:
         options = {"ipc": kept, "start": start, **size.options["diffusion"]}
         return Entry(Pipeline(build("diffusion", options, "synthesizer"), large))
 
     return {
         UNDEFENDED: Entry(Pipeline(None, large)),
-        RANDOM: Entry(Pipeline(build("random-subset", {"ipc": kept}, "synthesizer"), large)),
+        RANDOM: coreset("random-subset"),
+        HERDING: coreset("herding"),
+        FORGETTING: coreset("forgetting"),
         DM_REAL: condensed("dm", "real", forced=True),
         DM_NOISE: condensed("dm", "noise"),
         DM_FOREIGN: condensed("dm", f"public:{_foreign(private)}"),
         MTT_REAL: condensed("mtt", "real", forced=True),
+        DATA_FREE: Entry(
+            build(
+                "data-free-distillation",
+                {"trainer": large, **size.options["data-free-distillation"]},
+                "mechanism",
+            )
+        ),
         DIFFUSION: drawn("label"),
         FROM_IMAGES: drawn("image"),
         DP_SGD: Entry(Pipeline(None, build("dp-sgd", dict(size.dp_sgd), "trainer"))),
