@@ -1,11 +1,11 @@
 """Shared set-up: shapes and types are checked while testing, and small datasets to test with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 # Before the first import of limbeck: every annotated function then checks its arguments.
 install_import_hook("limbeck", "beartype.beartype")
@@ -43,3 +43,14 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]
         return code, out, err
 
     return limbeck
+
+
+@pytest.fixture(scope="module")
+def whole_audits() -> Iterator[None]:
+    """For modules that run audits from end to end: shapes are checked where the parts are tested.
+
+    Checking takes half of such an audit's time.
+    """
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

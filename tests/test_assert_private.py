@@ -12,6 +12,8 @@ from limbeck.audit.result import Audit
 from limbeck.errors import OptionError, StoreError
 from limbeck.testing import TooWeakError, assert_private
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 pytest_plugins = ["pytester"]
 
 

@@ -11,6 +11,8 @@ from limbeck.cli import main
 from limbeck.cli.exits import Exit
 from limbeck.data.synthetic import SyntheticDataset
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 Run = Callable[..., tuple[int, str, str]]
 DATA = ["--private", "digits", "--limit", "200"]
 SMALL = [*DATA, "--trainer", "kernel-ridge", "--preset", "quick", "--runs", "8", "--workers", "1"]

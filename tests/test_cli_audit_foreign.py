@@ -21,6 +21,8 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.export import export
 from limbeck.data.synthetic import SyntheticDataset
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 Run = Callable[..., tuple[int, str, str]]
 
 READ = """

@@ -12,6 +12,8 @@ from limbeck.cli.exits import Exit
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 Run = Callable[..., tuple[int, str, str]]
 DATA = ["--private", "digits"]
 

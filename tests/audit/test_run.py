@@ -28,6 +28,8 @@ from limbeck.train.base import Classifier
 from limbeck.train.kernel_ridge import KernelRidge
 from limbeck.train.standard import Standard
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 SIZES = Preset(
     runs=6,
     company_runs=4,

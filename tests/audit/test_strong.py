@@ -19,6 +19,8 @@ from limbeck.privacy.gaussian import mu_of
 from limbeck.recipe import options
 from limbeck.synthesize.condense.distribution_matching import DistributionMatching
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 
 def draw(n=30):
     inputs = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -24,6 +24,8 @@ from limbeck.mechanism.pipeline import Pipeline
 from limbeck.train.dp_sgd import DPSGD
 from limbeck.types import Estimate
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 HOSTILE = "<script>alert(1)</script> & 'quoted'"
 GIVEN: dict[str, Any] = {
     "data": {"source": "digits", "limit": 300},

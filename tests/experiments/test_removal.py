@@ -9,6 +9,8 @@ from limbeck.errors import OptionError
 from limbeck.experiments import removal
 from limbeck.experiments.removal import Grid, effects, linear_dm, slope
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 GRID = Grid(sizes=(20, 40, 80), ipcs=(1, 2, 4), ipc=2, steps=5)
 
 

@@ -18,6 +18,8 @@ from limbeck.experiments.both_attacks import Answers, called_members
 from limbeck.experiments.claims import Claim
 from limbeck.experiments.claims_page import page
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 Run = Callable[..., tuple[int, str, str]]
 TINY = gujarathi2022.Size(
     records=200,

@@ -14,6 +14,8 @@ from limbeck.experiments.forced import numbered, traced
 from limbeck.experiments.kaleidoscope2024 import Kaleidoscope2024
 from limbeck.experiments.study import Found, Task, execute
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 TINY = kaleidoscope2024.Size(
     records=160,
     pixels=None,

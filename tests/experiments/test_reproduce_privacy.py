@@ -9,6 +9,8 @@ from limbeck.experiments import dong2022, zhao2025
 from limbeck.experiments.removal import Grid
 from limbeck.experiments.study import Conclusion, Found, execute
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 DM = {"width": 4, "steps": 2, "pairs": 2, "network": "convnet1", "learning_rate": 0.01}
 LINEAR = {"network": "linear", "steps": 5}
 CRITICS = {"warmup": 1, "critic_steps": 1, "critic_batch": 2, "critic_width": 4}

@@ -18,6 +18,8 @@ from limbeck.experiments.study import (
     forecast,
 )
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 LOG: list[Task] = []
 TASKS = (Task("a", (0, 1)), Task("a", (2,)), Task("b", (0, 1, 2, 3)))
 

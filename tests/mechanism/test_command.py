@@ -16,6 +16,8 @@ from limbeck.mechanism.command import CommandMechanism
 from limbeck.recipe import build, from_recipe, recipe
 from limbeck.train.kernel_ridge import KernelRidge
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 COPY = """
 import os, shutil, sys
 (shutil.copytree if os.path.isdir(sys.argv[1]) else shutil.copy)(sys.argv[1], sys.argv[2])

@@ -20,6 +20,8 @@ from limbeck.train.kernel_ridge import KernelRidge
 from limbeck.train.released import ReleasedClassifier
 from limbeck.train.standard import Standard, StandardClassifier
 
+pytestmark = pytest.mark.usefixtures("whole_audits")
+
 MLP = Standard("mlp", "full", width=8, steps=10)
 TINY = DataFreeDistillation(MLP, steps=3, student_steps=1, batch=8, code=4, width=2, images=2)
 
