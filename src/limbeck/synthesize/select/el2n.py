@@ -21,7 +21,7 @@ _ROWS = 1024
     paper="Paul, Ganguli & Dziugaite 2021, arXiv 2107.07075",
     access="records",
     guarantee="none",
-    cost="1,438 digits: 0.6 CPU-seconds",
+    cost="1,438 digits: 0.4 CPU-seconds",
 )
 @options
 class EL2N(ScoredCoreset):

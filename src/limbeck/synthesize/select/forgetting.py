@@ -21,7 +21,7 @@ from limbeck.synthesize.select.scored import ScoredCoreset, training
     paper="Toneva et al. 2019, arXiv 1812.05159",
     access="records",
     guarantee="none",
-    cost="1,438 digits: 0.9 CPU-seconds",
+    cost="1,438 digits: 0.6 to 0.8 CPU-seconds",
 )
 @options
 class Forgetting(ScoredCoreset):
