@@ -41,7 +41,7 @@ class Teacher:
     paper="Fang et al. 2019, arXiv 1912.11006; Yin et al. 2020, arXiv 1912.08795",
     access="records",
     guarantee="none",
-    cost="1,438 digits with an MLP: 15 to 25 CPU-seconds",
+    cost="1,438 digits with an MLP: 10 to 25 CPU-seconds",
 )
 @options
 class DataFreeDistillation(Mechanism):
