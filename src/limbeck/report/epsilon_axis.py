@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from limbeck.audit.evidence import Subject
 from limbeck.report.figures import INK, STYLES, svg
@@ -57,12 +58,13 @@ def epsilon_axis(rows: Sequence[Row]) -> str | None:
             color = _WRONG if row.refuted else STYLES["subject"].color
             if row.proven is not None:
                 axes.plot([row.measured, row.proven], [at, at], color=color, linewidth=1.6)
-                axes.plot([row.proven], [at], marker="|", markersize=18, color=INK, mew=2.4)
+                axes.plot([row.proven], [at], marker="|", markersize=12, color=INK, mew=2.4)
             axes.plot([row.measured], [at], marker="X" if row.refuted else "o", ms=8, color=color)
             axes.annotate(row.label, (0.02, at), (0, 9), textcoords="offset points", fontsize=10)
         if most > _CROWDED:
             axes.set_xscale("symlog", linthresh=1.0)
         axes.set(ylim=(-0.6, len(known) - 0.2), xlim=(0, most * (2 if most > _CROWDED else 1.1)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_yticks([])
         axes.set_xlabel("ε: measured (dot, at least) and proven (bar, at most)")
 
