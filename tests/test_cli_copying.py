@@ -69,6 +69,7 @@ def test_a_set_from_elsewhere_is_read_too_and_what_is_none_is_told_in_one_line(
     code, out, err = run("copying", made, "--private", "digits", "--json")
     assert code == Exit.OK, err
     assert json.loads(out)["measures"]["l2"]["quantiles"]["private"][0] < 1e-3
+    assert "hides its copies; give others as --control" in err
     (tmp_path / "no.npz").write_text("nothing")
     for path, said in ((tmp_path / "no.npz", "no .npz archive"), (tmp_path / "gone", "no such")):
         code, out, err = run("copying", path, "--private", "digits")
@@ -85,6 +86,7 @@ def test_of_a_set_from_elsewhere_every_private_record_is_compared(run: Run, tmp_
     given = ["--private", tmp_path / "private.npz", "--control", tmp_path / "control.npz"]
     code, out, err = run("copying", tmp_path / "private.npz", *given, "--json")
     assert code == Exit.OK, err
+    assert "--control" not in err
     said = json.loads(out)["measures"]["l2"]
     assert said["explicit_privacy"] == pytest.approx(0, abs=1e-3) and said["expected"] == 0.5
 

@@ -5,6 +5,7 @@ when the mistake is made here.
 """
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -341,6 +342,26 @@ def test_every_shadow_run_repeats_the_whole_mechanism_on_its_own_subset():
         zeros = (made.queries.labels == 0).numpy()
         np.testing.assert_allclose(signals[0, 0, zeros], int(row.sum()) - math.log(3), rtol=1e-6)
     assert set(finished.values) == {"signals", "control"}, "models are not kept"
+
+
+def test_not_every_model_is_kept_in_memory():
+    """When one is made, those before the last are gone: a chunk needs room for two, not for all."""
+    alive: list[weakref.ref[Classifier]] = []
+    most = 0
+
+    class Watched(Recorder):
+        def run(self, private, *, seed, device="cpu"):
+            nonlocal most
+            release = super().run(private, seed=seed, device=device)
+            alive.append(weakref.ref(release.classifier))
+            most = max(most, sum(model() is not None for model in alive))
+            return release
+
+    job = shadow.Job.of(
+        Watched(), planned(), small(40, 1), key="k", control_shift=1.0, device="cpu"
+    )
+    shadow.run(job, shadow.Chunk("key", tuple(range(6))))
+    assert len(alive) == 6 and most <= 2
 
 
 def test_runs_are_kept_under_a_key_of_everything_that_determines_them(tmp_path):

@@ -58,13 +58,14 @@ def copying(
     from limbeck.audit.images.copying import copying as compare
     from limbeck.audit.images.lpips_weights import load_lpips
     from limbeck.audit.images.measures import standard
-    from limbeck.cli.sets import private_folder, read_set, sides
+    from limbeck.cli.sets import private_folder, read_set, sides, warn_of_control
     from limbeck.files import write_text
     from limbeck.report.gallery import gallery
     from limbeck.workers import one_thread
 
     records, others = sides(data, private, control, release)
     released = read_set(release, records, "RELEASE")
+    warn_of_control(private, control, release)
     lpips = None if lpips_weights is None else load_lpips(lpips_weights)
     with one_thread():
         measures = standard(records.shape, seed=common.seed)

@@ -61,7 +61,13 @@ def difference(
     from limbeck.audit.images.differencing import difference as scores_of
     from limbeck.audit.images.differencing import point
     from limbeck.audit.images.embedders import known_embedders, random_embedders
-    from limbeck.cli.sets import private_folder, read_set, sides, synthesizer_of
+    from limbeck.cli.sets import (
+        private_folder,
+        read_set,
+        sides,
+        synthesizer_of,
+        warn_of_control,
+    )
     from limbeck.files import write_json
     from limbeck.workers import one_thread
 
@@ -73,6 +79,7 @@ def difference(
         )
     named = ((before, "BEFORE"), (after, "AFTER"))
     first, second = (read_set(path, records, flag) for path, flag in named)
+    warn_of_control(private, control, before, after)
     with one_thread():
         known = None
         # A set without a recipe that can be repeated is looked at in random embeddings.

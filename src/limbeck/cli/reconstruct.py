@@ -49,13 +49,14 @@ def reconstruct(
     from limbeck.audit.images.measures import standard
     from limbeck.audit.images.reconstruction import reconstruct as solve
     from limbeck.cli.progress import Bar
-    from limbeck.cli.sets import private_folder, read_set, sides
+    from limbeck.cli.sets import private_folder, read_set, sides, warn_of_control
     from limbeck.files import write_json, write_safetensors, write_text
     from limbeck.report.gallery import gallery
     from limbeck.workers import one_thread
 
     records, others = sides(data, private, control, release)
     released = read_set(release, records, "RELEASE")
+    warn_of_control(private, control, release)
     with one_thread(), Bar("solving") as bar:
         found = solve(
             released,

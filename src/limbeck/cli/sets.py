@@ -57,6 +57,16 @@ def sides(
     return records, others
 
 
+def warn_of_control(private: str, control: str | None, *sets: Path) -> None:
+    """Say that records put aside for control may be among those that a foreign set was made of."""
+    foreign = next((path for path in sets if not (path / CARD).is_file()), None)
+    if foreign is not None and control is None:
+        console.note(
+            f"{foreign} is not limbeck's: where it was made of all of {private}, the part that is "
+            "put aside here as control hides its copies; give others as --control"
+        )
+
+
 def synthesizer_of(release: SyntheticDataset) -> Synthesizer:
     """The synthesizer that a release's card describes."""
     written = release.card.get("recipe")
