@@ -108,6 +108,17 @@ def test_another_record_and_another_group_in_its_place_move_no_more_than_is_decl
     assert moved <= turns(unit="group").sensitivity
 
 
+def test_a_group_stays_in_its_shards_when_another_one_leaves_and_all_are_numbered_anew():
+    names = torch.arange(60) // 6
+    grouped = data(groups=names)
+    for gone in range(10):
+        fewer = grouped.select(names != gone)
+        ranks = torch.unique(fewer.groups, return_inverse=True)[1]
+        again = LabeledDataset(fewer.inputs, fewer.labels, fewer.classes, groups=ranks)
+        moved = sums(grouped, contrary, "group") - sums(again, contrary, "group")
+        assert moved.norm() <= turns(unit="group").sensitivity
+
+
 def test_a_shard_sees_no_record_come_or_go_elsewhere():
     private = data()
     drawn = torch.rand(CLASSES * SHARDS, 1, 5)

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -80,8 +79,8 @@ def declare(
 class Shards:
     """Private records in shards that answer noisy sums, as many as were declared.
 
-    A record's shard follows from its class and a hash of its content (of its group's number, where
-    groups are protected), and so from nobody else.
+    A record's shard follows from its class and a hash of its content (where groups are protected,
+    from the sum of the hashes of its group's records), and so from nobody else.
 
     insecure_seed: for tests and the shadow runs of audits: noise that can be repeated.
     """
@@ -122,9 +121,11 @@ class Shards:
 
 
 def _hashes(private: LabeledDataset, shards: int, unit: Unit) -> Int64[Tensor, " n"]:
+    own = content_hash(private.inputs, 2**30, 0, "shard")
     if unit == "group":
         assert private.groups is not None, "checked by the budget"
-        # A permutation of 64 bits would do as well: numbers of groups follow no plan of ours.
-        mixed = private.groups.numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        return torch.from_numpy(((mixed >> np.uint64(33)) % np.uint64(shards)).astype(np.int64))
-    return content_hash(private.inputs, shards, 0, "shard")
+        # Not by the group's number: where numbers are ranks of names, those of all later groups
+        # change as one comes or goes, and they would all move.
+        _, member = private.groups.unique(return_inverse=True)
+        own = torch.zeros_like(own).index_add_(0, member, own)[member]
+    return own % shards
