@@ -146,6 +146,17 @@ def test_a_mix_without_anything_to_match_is_refused(tiny_images):
         PrivateMatching(init="real").resolve(tiny_images)
 
 
+def test_the_guarantee_of_a_release_started_from_is_said_beside_its_own(tmp_path, tiny_images):
+    first = PrivateMatching(**QUICK, epsilon=2.5).synthesize(tiny_images, seed=0)
+    assert not any("besides" in line for line in first.card["in_words"])
+    first.save(tmp_path)
+    again = PrivateMatching(**QUICK, epsilon=1.0, init=f"private:{tmp_path}")
+    card = again.synthesize(tiny_images, seed=0).card
+    assert card["in_words"][0].startswith("(1, 1e-05)-differential privacy")
+    assert card["in_words"][1].startswith("besides the (2.5, 1e-05) of the private release")
+    assert card["initialisation"]["guarantee"] == first.card["guarantee"]
+
+
 def test_digits_are_learnt_at_epsilon_10(digits):
     private, test = digits
     method = PrivateMatching(epsilon=10.0, ipc=5, steps=100, width=16, pairs=4, features=100)

@@ -6,6 +6,7 @@ model, mechanisms, unprotected quantities). Unit of privacy, central model, and 
 bounded forms of neighbours are the vocabulary of NIST SP 800-226.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from limbeck.types import Adjacency, Event, Guarantee
@@ -39,6 +40,16 @@ def in_words(guarantee: Guarantee) -> list[str]:
             f"an epsilon above {_LITTLE:g} promises next to nothing: only attacks speak for it"
         )
     return lines
+
+
+def besides(owed: Mapping[str, Any]) -> str:
+    """What a release owes besides its own guarantee: that of another which it starts from."""
+    stated = (owed.get("epsilon"), owed.get("delta"))
+    pair = ", ".join(f"{v:.4g}" if isinstance(v, int | float) else "unknown" for v in stated)
+    return (
+        f"besides the ({pair}) of the private release that it starts from: where that was made of "
+        "the same people, both add up"
+    )
 
 
 def entry(guarantee: Guarantee) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.privacy.budget import Budget
 from limbeck.privacy.claim import REPEATABLE, Claim, on_card, stated
 from limbeck.privacy.noisy_sum import NoisySum
+from limbeck.privacy.words import besides
 from limbeck.recipe import options
 from limbeck.synthesize.base import Progress, Reading, Synthesizer
 from limbeck.synthesize.form import Form
@@ -159,7 +160,10 @@ class PrivateSynthesizer(Claim, Synthesizer):
         self, budget: Budget, form: Form, seed: int, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         def stated(made: SyntheticDataset) -> SyntheticDataset:
-            return replace(made, card={**made.card, **on_card(budget)})
+            said, owed = on_card(budget), made.card.get("initialisation")
+            if said["guarantee"] is not None and owed is not None:
+                said["in_words"].insert(1, besides(owed["guarantee"]))
+            return replace(made, card={**made.card, **said})
 
         def report(share: float, state: SyntheticDataset | None) -> None:
             assert progress is not None
