@@ -131,8 +131,11 @@ def _mixture_cdf(
 ) -> Float[np.ndarray, "pairs risks"]:
     """Distribution function of each pair's risk at ``_RISKS``, over the kept parameters."""
     total = np.empty((len(k), len(_RISKS)))
+    # The same a and b come with several shares of strays: one distribution function for all.
+    (a, b), which = np.unique(np.stack([a, b]), axis=1, return_inverse=True)
+    which = which.reshape(-1)
     for row, (hit, of) in enumerate(zip(k[:, 0], n[:, 0], strict=True)):
         usual = special.betainc(hit + a[:, None], of - hit + b[:, None], _RISKS)
-        total[row] = (weight * share[row]) @ usual
+        total[row] = np.bincount(which, weight * share[row], len(a)) @ usual
         total[row] += (weight @ (1 - share[row])) * special.betainc(hit + 1, of - hit + 1, _RISKS)
     return total
