@@ -38,7 +38,7 @@ class Teacher:
     "data-free-distillation",
     kind="mechanism",
     summary="A student network taught by a private teacher's answers to generated images alone",
-    paper="Fang et al. 2019, arXiv 1912.11006; Yin et al. 2020, arXiv 1912.08795",
+    paper="arXiv 1912.11006 (Fang 2019) and 1912.08795 (Yin 2020)",
     access="records",
     guarantee="none",
     cost="1,438 digits with an MLP: 10 to 25 CPU-seconds",

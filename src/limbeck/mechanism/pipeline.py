@@ -20,7 +20,7 @@ from limbeck.types import Guarantee
     "pipeline",
     kind="mechanism",
     summary="A synthesizer, then a classifier trained on what it made",
-    paper="Dong, Zhao & Lyu 2022, arXiv 2206.00240 (the audited pipeline)",
+    paper="Dong, Zhao & Lyu 2022, arXiv 2206.00240",
     access="records",
     guarantee="none",
     cost="the sum of its parts",

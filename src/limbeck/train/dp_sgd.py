@@ -37,7 +37,7 @@ _AT_ONCE = 1 << 23  # numbers in the per-record gradients held at once: 32 MiB
     "dp-sgd",
     kind="trainer",
     summary="a small network trained by SGD on clipped gradients with noise",
-    paper="Abadi et al. 2016, arXiv 1607.00133; De et al. 2022, arXiv 2204.13650",
+    paper="arXiv 1607.00133 (Abadi 2016) and 2204.13650 (De 2022)",
     guarantee="(epsilon, delta) of the classifier",
     cost="1,400 images of 8x8: 5 CPU-seconds",
 )

@@ -63,7 +63,7 @@ class PrivateRidgeClassifier(Classifier):
     "private-ridge",
     kind="trainer",
     summary="ridge regression on wavelet features, solved on sums that were released with noise",
-    paper="limbeck; wavelet features for privacy as in Tramer & Boneh 2021, arXiv 2011.11660",
+    paper="limbeck; wavelets as in Tramer & Boneh 2021, arXiv 2011.11660",
     access="sums",
     guarantee="(epsilon, delta) and mu-GDP of the classifier",
     cost="60,000 images of 28x28: a CPU-minute or two",

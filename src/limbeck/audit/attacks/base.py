@@ -113,15 +113,16 @@ class Observed:
 
 
 def _require_finite(name: str, signals: np.ndarray) -> None:
-    axes = "run, record, class" if name == "softmax" else "run, view, record"
+    axes = ("run", "record", "class") if name == "softmax" else ("run", "view", "record")
     if 0 in signals.shape:
         raise OptionError(f"{name} of shape {signals.shape} hold nothing to attack")
     # The smallest and the largest value are NaN or infinite if any value is: no copy is made.
     if not np.isfinite([signals.min(), signals.max()]).all():
-        where = np.argwhere(~np.isfinite(signals))[0]
+        first = np.argwhere(~np.isfinite(signals))[0]
+        where = ", ".join(f"{axis} {place}" for axis, place in zip(axes, first, strict=True))
         raise OptionError(
-            f"{name} of shape {signals.shape} are not finite at {tuple(where.tolist())}, of axes "
-            f"{axes}; a training that diverged cannot be audited"
+            f"{name} of shape {signals.shape} are not finite at {where}; a training that diverged "
+            "cannot be audited"
         )
 
 

@@ -99,10 +99,12 @@ class Excess:
         return cls(max(run - trial, 0.0), max(unit - trial, 0.0))
 
     def likewise(self, wider: "Excess") -> "Excess":
-        """Where few hits show no dependence by luck, half of what more of them show counts."""
-        return Excess(
-            max(self.run, (self.run + wider.run) / 2), max(self.unit, (self.unit + wider.unit) / 2)
-        )
+        """Where few hits show no dependence by luck, what more of them show counts.
+
+        Half of it is too little where a factor is shared by a whole run: TPR at 0.1% of 64 runs of
+        500 records is then covered in 92.1% [5,000 draws], with all of it in 93.9% [1,500].
+        """
+        return Excess(max(self.run, wider.run), max(self.unit, wider.unit))
 
     def times(self, factor: float) -> "Excess":
         """The excess of a rate so many times smaller, were all hits to fall together."""

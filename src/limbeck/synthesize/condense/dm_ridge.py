@@ -19,7 +19,7 @@ from limbeck.synthesize.statistics import Sums
     "dm-ridge",
     kind="synthesizer",
     summary="Class means agree, and ridge regression on the synthetic images predicts the private",
-    paper="limbeck; DM of arXiv 2110.04181 with the ridge loss of arXiv 2206.00719",
+    paper="limbeck; arXiv 2110.04181 with the loss of 2206.00719",
     access="sums",
     guarantee="none",
     cost="60,000 images of 28x28 to 10 per class: one to two CPU-minutes (sums form)",

@@ -37,7 +37,7 @@ _EPOCHS, _TRAINING_RATE, _TRAINING_BATCH = 30, 0.05, 64  # of networks, on a rou
     "private-matching",
     kind="synthesizer",
     summary="Class means, moments and characteristic functions of embeddings, noised once, agree",
-    paper="limbeck; the losses of arXiv 2110.04181, 2206.00719 and 2502.20653 on one noisy release",
+    paper="limbeck; arXiv 2110.04181, 2206.00719 and 2502.20653",
     access="sums",
     guarantee="(epsilon, delta) and mu-GDP",
     cost="1,400 images of 8x8: 15 CPU-seconds",

@@ -18,7 +18,7 @@ from limbeck.synthesize.initialise.noise import Noise
     "noise-images",
     kind="synthesizer",
     summary="Random noise under every label: the control in which nothing can leak",
-    paper="a negative control; an audit that finds a leak here is broken",
+    paper="negative control; an audit that finds a leak is broken",
     access="none",
     guarantee="none",
     cost="milliseconds",

@@ -17,7 +17,7 @@ from limbeck.synthesize.initialise.members import subsets
     "average",
     kind="initialisation",
     summary="Means of several random private images of a class",
-    paper="limbeck; a control for what remains of one record among several",
+    paper="limbeck; what remains of one record among several",
     access="records",
     cost="milliseconds",
 )

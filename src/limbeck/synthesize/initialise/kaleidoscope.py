@@ -29,7 +29,7 @@ _CENTRE = 0.3  # farthest that a wedge's tip lies from the middle, as a share of
     "kaleidoscope",
     kind="initialisation",
     summary="Random private images, a random piece of each mirrored to fill the frame",
-    paper="limbeck's reconstruction of the Kaleidoscopic Transformation, whose code is unpublished",
+    paper="limbeck's reconstruction of an unpublished transformation",
     access="records",
     cost="milliseconds",
 )

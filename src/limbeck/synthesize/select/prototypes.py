@@ -14,7 +14,7 @@ from limbeck.synthesize.select.coreset import FeatureCoreset
     "prototypes",
     kind="synthesizer",
     summary="Coreset: private records nearest to the centres of k-means in each class",
-    paper="Lloyd 1982, doi 10.1109/TIT.1982.1056489; prototypes of their clusters",
+    paper="Lloyd 1982, doi 10.1109/TIT.1982.1056489",
     access="records",
     guarantee="none",
     cost="1,438 digits to 50 per class: 0.1 CPU-seconds",

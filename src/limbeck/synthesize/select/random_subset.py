@@ -16,7 +16,7 @@ from limbeck.synthesize.select.coreset import Coreset
     "random-subset",
     kind="synthesizer",
     summary="Random private records, published as they are: the same-size baseline",
-    paper="the control asked for by Carlini, Feldman & Nasr 2022, arXiv 2209.14987",
+    paper="control of Carlini, Feldman & Nasr 2022, arXiv 2209.14987",
     access="records",
     guarantee="none",
     cost="milliseconds",
