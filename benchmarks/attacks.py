@@ -181,6 +181,9 @@ def _row(name: str, scores: np.ndarray, member: np.ndarray, spent: float) -> str
     area = roc.auc(trials)[0]
     one, tenth = roc.operating(trials, (0.01, 0.001))
     cells = [f"{e.value:.4f} [{e.low:.4f}, {e.high:.4f}]" for e in (area, one.tpr, tenth.tpr)]
+    for place, point in ((1, one), (2, tenth)):
+        if not point.resolvable:  # too few false positives are expected for an interval to hold
+            cells[place] = f"{point.tpr.value:.4f} (not resolvable)"
     return f"{name:34} {'  '.join(cells)} {tenth.false_positives:5} {spent:6.2f}"
 
 
