@@ -158,6 +158,13 @@ def test_condensing_with_a_guarantee_says_it_in_words_and_on_the_card(run, tmp_p
     assert all(name in err for name in ("dm,", "dp-kip", "dp-merf", "psg"))
 
 
+def test_a_bound_on_the_records_alone_asks_for_no_guarantee(run, tmp_path):
+    words = ["condense", "digits", "--method", "dm", "--public-records", "10"]
+    code, out, err = run(*words, "-o", tmp_path / "x")
+    assert (code, out) == (Exit.USAGE, "") and not (tmp_path / "x").exists()
+    assert "unless --epsilon asks for one" in err and err.count("\n") == 1
+
+
 def test_words_of_guarantees():
     events = (Event("sums", "discrete Gaussian", 2.0, 8.0), Event("g", "x", 1.0, 3.0, 60, 0.25))
     lines = in_words(Guarantee(3.0, 1e-5, "replace-one", "group", events, mu=0.7))

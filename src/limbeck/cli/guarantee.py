@@ -43,6 +43,11 @@ class GuaranteeOptions:
         if self._given is None or method is None or not method.private_form:
             self.require_form(name)
             return name, list(words)
+        if self._given == "public_records":
+            raise OptionError(
+                f"--public-records: {name} gives no guarantee whose delta it could judge unless "
+                "--epsilon asks for one"
+            )
         form, *added = method.private_form.split()
         given = {word.partition("=")[0] for word in words}
         kept = [word for word in added if word.partition("=")[0] not in given]

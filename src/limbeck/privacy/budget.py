@@ -104,7 +104,10 @@ class Budget:
             spent = epsilon_declared(self._events, self.delta, self.adjacency, grid=GRID)
         else:
             mu = math.hypot(*(event.count**0.5 / multiplier(event) for event in self._events))
-            assert mu <= self._mu, "the filter has failed"
+            if mu > self._mu:
+                raise BudgetError(
+                    "more was released than the budget allows; claim nothing"
+                )
             spent = epsilon_of(mu, self.delta)
         epsilon = min(spent, self.epsilon)
         return Guarantee(epsilon, self.delta, self.adjacency, self.unit, self.events, mu)
