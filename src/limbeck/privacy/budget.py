@@ -105,9 +105,7 @@ class Budget:
         else:
             mu = math.hypot(*(event.count**0.5 / multiplier(event) for event in self._events))
             if mu > self._mu:
-                raise BudgetError(
-                    "more was released than the budget allows; claim nothing"
-                )
+                raise BudgetError("more was released than the budget allows; claim nothing")
             spent = epsilon_of(mu, self.delta)
         epsilon = min(spent, self.epsilon)
         return Guarantee(epsilon, self.delta, self.adjacency, self.unit, self.events, mu)
