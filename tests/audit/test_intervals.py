@@ -124,7 +124,10 @@ def test_excess_is_what_clusters_add_over_the_square_of_the_rate():
     assert found.run == pytest.approx(((influence.sum(1) ** 2).sum() * 16 / 15 - trial) / value**2)
     assert found.unit == 0.0
     assert Excess.of(0.0, influence) == Excess(0.0, 0.0)
-    assert Excess(0.1, 0.3).likewise(Excess(0.5, 0.1).times(2.0)) == Excess(1.0, 0.3)
+    few, wider = Excess(0.1, 0.3), Excess(0.5, 0.1).times(2.0)
+    assert few.likewise(wider, 3) == few.likewise(wider, 16) == Excess(1.0, 0.3)
+    assert few.likewise(wider, 32).run == pytest.approx(0.1 + 0.75 * 0.9)
+    assert few.likewise(wider, 10**9).run == pytest.approx(0.55)
 
 
 def test_freedom_is_that_of_the_clusters_as_far_as_they_matter():
