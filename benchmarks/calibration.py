@@ -21,6 +21,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -44,7 +45,12 @@ from limbeck.audit.inference.gdp_test import (
 )
 from limbeck.audit.inference.intervals import Clusters, clopper_pearson
 from limbeck.audit.inference.record_risk import shrunk
-from limbeck.audit.inference.sequential import evidence_above, guess_limit, level_at_look
+from limbeck.audit.inference.sequential import (
+    declared_looks,
+    evidence_above,
+    guess_limit,
+    level_at_look,
+)
 from limbeck.audit.inference.verdict import FAMILYWISE, HINT
 from limbeck.coins import numpy_generator
 from limbeck.privacy.gaussian import mu_of
@@ -257,20 +263,16 @@ def alarms(repetitions: int, seed: int) -> None:
     print("\nAudits without a leak that would be told otherwise, %, by the corrected p-value")
     for runs, records in ((16, 100), (64, 500)):
         g = numpy_generator(seed, "false-alarms", runs, records)
-        smallest = []
-        for _ in range(repetitions):
-            observed = _shared(g, runs, records)
-            values = []
-            for attack in ATTACKS:
-                trials = roc.Trials(attack.score(observed), observed.membership)
-                values += [roc.auc(trials)[1], *(p.p_value for p in roc.operating(trials))]
-            smallest.append(len(values) * min(values))
-        leak, hint = (100 * np.mean(np.array(smallest) < limit) for limit in (FAMILYWISE, HINT))
-        print(
-            f"{runs:3} runs x {records:3}: leak {leak:.1f} (limit {FAMILYWISE:.0%}), "
-            f"something {hint:.1f} (limit {HINT:.0%})",
-            flush=True,
-        )
+        told = [_smallest(_shared(g, runs, records)) for _ in range(repetitions)]
+        _print_told(f"{runs:3} runs x {records:3}", told)
+    looks = declared_looks(64)
+    g = numpy_generator(seed, "false alarms at looks")
+    told = []
+    for _ in range(repetitions):
+        observed = _shared(g, 64, 100)
+        # What a look may spend of each limit, so that the limits stand as they are below.
+        told.append(min(_smallest(_first(observed, look.runs)) / look.share for look in looks))
+    _print_told(f" 64 runs x 100, stopped at any of {len(looks)} declared looks", told)
     print("\nNothing leaks, 64 runs looked at after every 4, a false stop ever, %, by 95% of:")
     g = numpy_generator(seed, "peeking")
     stops = []
@@ -294,6 +296,28 @@ def alarms(repetitions: int, seed: int) -> None:
     print(
         f"the plain bound at each look {rates[0]:.1f} (no level is kept), spending {rates[1]:.1f}, "
         f"betting on guesses {rates[2]:.1f}, betting on a TPR at its limit {rates[3]:.1f}"
+    )
+
+
+def _smallest(observed: Observed) -> float:
+    """The smallest p-value of any attack and any rate, corrected for their number."""
+    values = []
+    for attack in ATTACKS:
+        trials = roc.Trials(attack.score(observed), observed.membership)
+        values += [roc.auc(trials)[1], *(p.p_value for p in roc.operating(trials))]
+    return len(values) * min(values)
+
+
+def _first(observed: Observed, runs: int) -> Observed:
+    return replace(observed, signals=observed.signals[:runs], membership=observed.membership[:runs])
+
+
+def _print_told(name: str, smallest: list[float]) -> None:
+    leak, hint = (100 * np.mean(np.array(smallest) < limit) for limit in (FAMILYWISE, HINT))
+    print(
+        f"{name}: leak {leak:.1f} (limit {FAMILYWISE:.0%}), something {hint:.1f} "
+        f"(limit {HINT:.0%})",
+        flush=True,
     )
 
 
