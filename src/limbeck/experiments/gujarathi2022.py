@@ -71,7 +71,7 @@ LAPTOP = Size(
     epochs=40,
     small_epochs=100,
     width=28,
-    dc={"networks": 6, "outer": 20, "inner": 3, "width": 16},
+    dc={"init": "real", "networks": 6, "outer": 20, "inner": 3, "width": 16},
     rows_per_class=150,
 )
 GPU = Size(
@@ -86,6 +86,10 @@ GPU = Size(
     dc={"networks": 1000, "width": 128, "batch": 256, "learning_rate": 0.1, "network_rate": 0.01},
     rows_per_class=3_000,
     chunk=1,
+)
+_SHORT = (
+    "DC starts from real images and asks 6 networks. From noise, as in the published code, so short a "
+    "schedule condenses worse than a random subset."
 )
 _LOOPS = {1: (1, 1), 10: (10, 50), 50: (50, 10)}
 
@@ -340,6 +344,8 @@ def study(scale: str, *, data: str | None = None, device: str = "cpu") -> Gujara
         "Members are drawn by fair coins, not exactly half of the records, and the target is drawn "
         f"{size.runs} times instead of once.",
     )
+    if scale == "laptop":
+        told = (*told, _SHORT)
     return Gujarathi2022(Arrays.of(private), Arrays.of(few), size, told, device)
 
 
