@@ -88,8 +88,8 @@ GPU = Size(
     chunk=1,
 )
 _SHORT = (
-    "DC starts from real images and asks 6 networks. From noise, as in the published code, so short a "
-    "schedule condenses worse than a random subset."
+    "DC starts from real images and asks 6 networks: from noise, as in the published code, it is "
+    "below a random subset after so few."
 )
 _LOOPS = {1: (1, 1), 10: (10, 50), 50: (50, 10)}
 
