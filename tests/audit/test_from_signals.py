@@ -139,6 +139,7 @@ def spoilt(name):
         "labels": {**given, "labels": np.arange(3)},
         "no label": {**given, "labels": np.full(RECORDS + 20, np.nan)},
         "answers": {**given, "softmax": np.ones((RUNS, 3, 4))},
+        "logits": {**given, "softmax": np.stack([signals[:, 0], -signals[:, 0]], axis=2)},
         "few runs": {**given, "signals": signals[:3], "membership": membership[:3]},
     }[name]
 
@@ -162,6 +163,7 @@ def spoilt(name):
         ("labels", r"labels has shape \(3,\)"),
         ("no label", r"labels of shape \(140,\) hold NaN"),
         ("answers", r"softmax has shape \(16, 3, 4\).* need \(16, 140, 4\)"),
+        ("logits", r"softmax of shape \(16, 140, 2\) is not made of probabilities: 100% of its"),
         ("few runs", "at least 4 runs"),
     ],
 )

@@ -151,6 +151,11 @@ def test_lpips_reads_the_layers_of_alexnet_from_a_file(tmp_path):
         lpips.prepare(torch.rand(2, 5))
 
 
+def test_lpips_weights_that_are_a_folder_are_named(tmp_path):
+    with pytest.raises(OptionError, match=r"is a folder: name the \.safetensors file in it"):
+        load_lpips(tmp_path)
+
+
 def test_lpips_refuses_weights_of_another_network():
     with pytest.raises(OptionError, match=r"\[3, 4\] channels and the weights are for \[3, 5\]"):
         Lpips(maps, (torch.ones(3), torch.ones(5))).prepare(images(1, 0))

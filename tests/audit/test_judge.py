@@ -410,7 +410,7 @@ def test_images_that_give_members_away_are_a_leak_of_their_own():
     subject = judged(replace(blind, images=images.astype(np.float32)))
     found = verdict((subject,))
     assert found.outcome == "leak"
-    assert "LiRA on the tracing in the images" in found.reasons[0]
+    assert "LiRA on the traces in the images" in found.reasons[0]
     assert subject.attack("lira", "tracing").auc.low > 0.9
     assert subject.attack("lira", "nearest-l2").auc.low < 0.55
     assert subject.epsilon_lower.low > 1, "the bound may choose what the images say"

@@ -408,7 +408,7 @@ def test_single_records_and_what_a_finding_is_worth(evidence):
     seen = words(render(told)).replace("\u00a0", " ")
     assert "Ordinary records (LiRA, nearest image, in structure): 7 of 1,234 have" in seen
     assert "named in 83% [61%, 97%] of its runs" in seen
-    assert "(RMIA, offline, tracing in the images) names someone at 0.1% false alarms" in seen
+    assert "(RMIA, offline, traces in the images) names someone at 0.1% false alarms" in seen
     assert "50% were in 80% [70%, 90%]" in seen
     assert "1% were in 12.5% [2.5%, 22.5%]" in seen or "1% were in 12% [2%, 22%]" in seen
     shared = words(render(told, share=True))

@@ -19,6 +19,8 @@ from limbeck.privacy.gaussian import mu_of
 FEWEST_RUNS = 4
 _UNFAIR = 1e-6
 """Probability below which coins are not put down to chance, so that fair ones hardly ever are."""
+_OFF_ONE = 0.02
+"""How far a sum of probabilities may lie from 1: in bfloat16 they are off by thousandths."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,7 @@ class Signals:
                     f"{name} has shape {value.shape}; signals of shape {self.signals.shape} need "
                     f"{shape}"
                 )
+        self._require_probabilities()
         inside = self.membership[:, self.strangers]
         if inside.any():
             record = np.flatnonzero(self.strangers)[inside.any(0)][0]
@@ -117,6 +120,18 @@ class Signals:
     def units(self) -> np.ndarray:
         """int64 (records,), equal for records that share their coins."""
         return np.arange(self.signals.shape[2]) if self.groups is None else self.groups
+
+    def _require_probabilities(self) -> None:
+        """The attack that reads whole answers takes them as they are: logits would not do."""
+        if self.softmax is None:
+            return
+        off = np.abs(self.softmax.sum(-1) - 1) > _OFF_ONE
+        if off.any() or self.softmax.min() < 0:
+            raise OptionError(
+                f"softmax of shape {self.softmax.shape} is not made of probabilities: "
+                f"{off.mean():.0%} of its answers do not sum to 1, the smallest value is "
+                f"{self.softmax.min():.3g}; give answers after the softmax"
+            )
 
     def _require_shared_coins(self) -> None:
         """Records of one group are in the same runs; those of the population are in none."""

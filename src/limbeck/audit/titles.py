@@ -26,7 +26,7 @@ SIGNALS = {
     "nearest-l2": "nearest image, in pixels",
     "nearest-ssim": "nearest image, in structure",
     "nearest-embedding": "nearest image, in an embedding",
-    "tracing": "tracing in the images",
+    "tracing": "traces in the images",
     "density-ratio": "density of the images",
     "kernel-ridge": "attacker's own kernel ridge regression",
     "retrained": "attacker's own networks",

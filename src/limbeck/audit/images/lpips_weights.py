@@ -32,6 +32,8 @@ def load_lpips(path: str | Path) -> Lpips:
 
     OptionError, in one line, where the file is missing, damaged or lacks a tensor.
     """
+    if Path(path).is_dir():
+        raise OptionError(f"{path} is a folder: name the .safetensors file in it")
     try:
         found = load_file(path)
     except (OSError, SafetensorError) as error:

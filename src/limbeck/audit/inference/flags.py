@@ -67,7 +67,11 @@ def raise_flags(seen: Circumstances) -> tuple[evidence.Flag, ...]:
         )
     if seen.runs < FEWEST_RUNS:
         warnings.append(
-            ("few-runs", f"{seen.runs} shadow runs are fewer than {FEWEST_RUNS}: plan more.")
+            (
+                "few-runs",
+                f"{seen.runs} shadow runs are fewer than {FEWEST_RUNS}: intervals are wide and "
+                "bounds weak; more runs tell more.",
+            )
         )
     expected = _RESOLVED_FPR * seen.negatives
     if expected < EXPECTED_FALSE_POSITIVES:
