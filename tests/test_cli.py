@@ -53,6 +53,10 @@ def test_bad_usage_gets_one_line_and_exit_code_2(run: Run, words: list[str], sai
     [
         (["--method", "no-such-method"], "no-such-method"),
         (["--method", "dc", "--epsilon", "1"], "no form with a formal guarantee"),
+        (["--method", "dm", "--epsilon", "-1"], "--epsilon -1: give a number above 0"),
+        (["--method", "dm", "--epsilon", "0"], "--epsilon 0: give a number above 0"),
+        (["--method", "dm", "--epsilon", "nan"], "--epsilon nan: give a number above 0"),
+        (["--method", "dm", "--delta", "1"], "--delta 1: give a number between 0 and 1"),
         (["--method", "dm", "--set", "ipc"], "name=value"),
         (["--method", "dm", "--set", "ipc=1", "--set", "ipc=2"], "twice"),
         (["--method", "dm", "--ipc", "3", "--set", "ipc=2"], "one of them"),

@@ -21,6 +21,7 @@ from limbeck.data.export import Format
 from limbeck.synthesize.select.random_subset import RandomSubset
 
 Run = Callable[..., tuple[int, str, str]]
+TABLE = "a,label\n" + "".join(f"{i / 20},{'xy'[i % 2]}\n" for i in range(20))
 SUBSET = ["condense", "digits", "--limit", "100", "--method", "random-subset", "--ipc", "2"]
 GUARANTEE = {"epsilon": 1.0, "delta": 1e-5}
 
@@ -163,7 +164,7 @@ def test_watching_draws_now_and_then_and_never_stops_the_work(
 
 def test_tables_cannot_be_watched(run: Run, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    table.write_text("a,label\n" + "0.5,x\n0.1,y\n" * 10)
+    table.write_text(TABLE)
     words = ["condense", table, "--label", "label", "--range", "0:1", "--method", "random-subset"]
     code, out, err = run(*words, "--ipc", "1", "--watch", "-o", tmp_path / "release")
     assert (code, out) == (Exit.USAGE, "") and "--watch: records of shape (1,)" in err
@@ -172,7 +173,7 @@ def test_tables_cannot_be_watched(run: Run, tmp_path: Path) -> None:
 
 def test_the_commands_to_go_on_with_suit_the_records(run: Run, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    table.write_text("a,label\n" + "0.5,x\n0.1,y\n" * 10)
+    table.write_text(TABLE)
     words = ["condense", table, "--label", "label", "--range", "0:1", "--method", "random-subset"]
     code, out, _ = run(*words, "--ipc", "1", "-o", tmp_path / "release")
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())

@@ -32,6 +32,7 @@ def test_training_states_its_guarantee_in_words_and_on_the_card(run, tmp_path):
     assert code == Exit.OK
     assert "0.001)-differential privacy in the central model" in out
     assert "unit of privacy: record" in out and out.count("event: ") == 2
+    assert "the claim is about" not in out, "there was no --limit"
     assert "Poisson sample at rate 0.25" in out
     assert "warning: delta 0.001 is not below 1500^-1.1 = 0.00032" in err
     card = json.loads((tmp_path / "m" / "model.json").read_text())

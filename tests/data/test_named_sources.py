@@ -306,6 +306,9 @@ def test_options_out_of_range_are_refused(refused, options, message):
 
 
 def test_too_few_records_for_a_test_part(tmp_path, refused):
-    np.savez(tmp_path / "a.npz", inputs=np.zeros((2, 3)), labels=np.arange(2))
-    with refused("leave none for testing", DatasetError):
-        load(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", inputs=np.eye(2), labels=np.arange(2))
+    with refused("2 records with test_share 1e-06 leave none for testing", DatasetError):
+        load(tmp_path / "a.npz", test_share=1e-6)
+    lost = "test_share 0.999999 with seed 3 leaves no private record of class '0' .it has 1 of 2"
+    with refused(lost, DatasetError):
+        load(tmp_path / "a.npz", test_share=1 - 1e-6, seed=3)

@@ -183,3 +183,4 @@ def test_a_guarantee_asked_of_a_condenser_is_that_of_its_private_form(name, even
     assert json.loads(out)["guarantee"]["epsilon"] == pytest.approx(2.0, abs=1e-6)
     card = json.loads((tmp_path / "release" / "card.json").read_text(encoding="utf-8"))["limbeck"]
     assert [event["name"] for event in card["ledger"]] == events
+    assert card["in_words"][-1].startswith("the claim is about the 200 records (at most)")

@@ -12,7 +12,7 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.guarantee import GuaranteeOptions
+from limbeck.cli.guarantee import GuaranteeOptions, with_slice
 from limbeck.cli.options import (
     Common,
     DataOptions,
@@ -112,8 +112,9 @@ def condense(
         added: dict[str, object] = {"interrupted": interrupted}
         if data.range() is not None:
             added["value_range"] = data.range()
+        card = with_slice({**synthetic.card, **added}, data.limit)
         with _undisturbed():
-            replace(synthetic, card={**synthetic.card, **added}).save(output)
+            replace(synthetic, card=card).save(output)
 
     claimed = resolved.guarantee
     guarantee.warn(claimed)
@@ -128,7 +129,7 @@ def condense(
                 "private_records": len(private),
                 "seconds": seconds,
                 "holds_real_records": holds_real,
-                "guarantee": synthetic.card.get("guarantee"),
+                "guarantee": card.get("guarantee"),
                 "interrupted": interrupted,
             }
         )
@@ -149,7 +150,7 @@ def condense(
             "real records": "yes: the release contains, or starts from, private records"
             if holds_real
             else "no",
-            "guarantee": "\n".join(synthetic.card.get("in_words") or ["none"]),
+            "guarantee": "\n".join(card.get("in_words") or ["none"]),
             "release": str(output),
             "next": shell("limbeck", "evaluate", output, *origin, *_other("--network", private)),
             "and": shell(

@@ -1,7 +1,8 @@
 """Options of the commands that can ask for a formal guarantee."""
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,9 +19,9 @@ class GuaranteeOptions:
     """The guarantee asked for; none where nothing is said and the method gives none by itself."""
 
     epsilon: Annotated[
-        float | None, typer.Option(min=0.0, help="Ask for a formal guarantee of this epsilon.")
+        float | None, typer.Option(help="Ask for a formal guarantee of this epsilon.")
     ] = None
-    delta: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Its delta (1e-5).")] = None
+    delta: Annotated[float | None, typer.Option(help="Its delta (1e-5).")] = None
     adjacency: Annotated[
         Adjacency | None, typer.Option(help="Neighbours: add-remove one unit, or replace-one.")
     ] = None
@@ -28,6 +29,14 @@ class GuaranteeOptions:
         int | None,
         typer.Option(min=1, help="A public bound on the number of records, to judge delta by."),
     ] = None
+
+    def __post_init__(self) -> None:
+        if self.epsilon is not None and not 0 < self.epsilon < math.inf:
+            raise OptionError(f"--epsilon {self.epsilon:g}: give a number above 0, such as 1")
+        if self.delta is not None and not 0 < self.delta < 1:
+            raise OptionError(
+                f"--delta {self.delta:g}: give a number between 0 and 1, such as 1e-5"
+            )
 
     def asked(self) -> dict[str, Any]:
         """The options as a method knows them; None where nothing was said."""
@@ -79,3 +88,13 @@ class GuaranteeOptions:
         doubt = doubt_of_delta(claimed, self.public_records)
         if doubt is not None:
             console.note(f"warning: {doubt}")
+
+
+def with_slice(card: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
+    """A card whose guarantee, if it has one, says that it is about a slice where it is."""
+    if limit is None or card.get("guarantee") is None:
+        return dict(card)
+
+    from limbeck.privacy.words import of_slice
+
+    return {**card, "in_words": [*card["in_words"], of_slice(limit)]}

@@ -8,7 +8,7 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.guarantee import GuaranteeOptions
+from limbeck.cli.guarantee import GuaranteeOptions, with_slice
 from limbeck.cli.options import (
     Common,
     DataOptions,
@@ -55,7 +55,6 @@ def train(
     from limbeck import recipe, registry
     from limbeck.mechanism.pipeline import Pipeline
     from limbeck.privacy.claim import stated
-    from limbeck.privacy.words import in_words
     from limbeck.train.released import ReleasedClassifier
     from limbeck.workers import keep_memory, one_thread
 
@@ -83,7 +82,7 @@ def train(
         "recipe": recipe.recipe(resolved),
         "name": f"{private.name}-{trainer}",
         "value_range": data.range(),
-        **stated(claimed),
+        **with_slice(stated(claimed), data.limit),
     }
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
     guarantee.warn(claimed)
@@ -106,7 +105,7 @@ def train(
             "trainer": resolved.title,
             "from": f"{private.name}, {len(private)} records, {len(private.classes)} classes",
             "took": console.duration(seconds),
-            "guarantee": "none" if claimed is None else "\n".join(in_words(claimed)),
+            "guarantee": "\n".join(card.get("in_words", ["none"])),
             "release": str(output),
             "next": shell("limbeck", "predict", output, source, *flags),
         }

@@ -3,7 +3,9 @@
 Not for secrets: it spreads records evenly, and that is all.
 """
 
+import hashlib
 import math
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float, Int64
@@ -36,3 +38,9 @@ def content_key(inputs: Float[Tensor, "n ..."], purpose: str) -> Int64[Tensor, "
     """
     high, low = (content_hash(inputs, 2**30, 0, f"{purpose} {part}") for part in ("high", "low"))
     return (high << 30) | low
+
+
+def bytes_keys(contents: Iterable[bytes]) -> Int64[Tensor, " n"]:
+    """A number below 2**60 for each, the same for the same bytes (SHA-256, cut short)."""
+    digests = (hashlib.sha256(content).digest() for content in contents)
+    return torch.tensor([int.from_bytes(d[:8], "big") >> 4 for d in digests], dtype=torch.int64)

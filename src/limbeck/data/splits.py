@@ -1,7 +1,10 @@
-"""Stratified splits and slices: which records go where, decided by a seed and the labels alone.
+"""Stratified splits and slices: which records go where, decided by a seed and all labels together.
 
 A person's records (equal ``groups``) are never separated by a split: an attacker's test set that
 holds the same person as the private set would measure something else.
+
+One record more makes another choice of all, so these are for public data; ``division`` is for what
+a guarantee may be about.
 """
 
 import torch
@@ -23,8 +26,7 @@ def stratified_split(
     Shares are of units: records, or groups, which count for the class of their first record.
     Every class keeps at least one unit on the private side. OptionError unless 0 < share < 1.
     """
-    if not 0 < share < 1:
-        raise OptionError(f"test_share is {share}; give a fraction between 0 and 1, such as 0.2")
+    require_share(share)
     n = len(labels)
     if groups is None:
         unit, unit_labels = torch.arange(n), labels
@@ -38,6 +40,12 @@ def stratified_split(
     quota = torch.minimum(_apportion(round(share * len(unit_labels)), counts), counts - 1)
     for_testing = _pick(unit_labels, quota.clamp(min=0), seed, "split")[unit]
     return (~for_testing).nonzero()[:, 0], for_testing.nonzero()[:, 0]
+
+
+def require_share(share: float) -> None:
+    """OptionError unless 0 < share < 1."""
+    if not 0 < share < 1:
+        raise OptionError(f"test_share is {share}; give a fraction between 0 and 1, such as 0.2")
 
 
 def stratified_sample(

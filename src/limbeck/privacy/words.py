@@ -52,6 +52,14 @@ def besides(owed: Mapping[str, Any]) -> str:
     )
 
 
+def of_slice(limit: int) -> str:
+    """What is claimed where the private records were a slice of the data."""
+    return (
+        f"the claim is about the {limit} records (at most) that were kept of the data: one more in "
+        "the data may exchange one of them for another, and that is not covered"
+    )
+
+
 def entry(guarantee: Guarantee) -> dict[str, Any]:
     """The facts of one release as the registry of deployments names them, in JSON values."""
     known = list(_UNPROTECTED)

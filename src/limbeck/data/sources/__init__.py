@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
+import torch
+from torch import Tensor
+
 from limbeck.data.dataset import LabeledDataset
+from limbeck.data.division import coin_slice, coin_split
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.celeba import CelebA
 from limbeck.data.sources.cifar10 import Cifar10
@@ -51,10 +55,13 @@ def load(
     """(private, test) of a named source (``digits``) or of a file or folder.
 
     spec: a name of ``SOURCES`` (a folder of that name is reached as ``./name``) or a path.
-    limit: keep that many private records, a random slice with the classes' own proportions.
-    test_share, seed: where the data have no test part of their own, this share of each class
-        becomes one, never separating the records of a group; the slice also follows the seed.
-        Keep the seed the same wherever the two parts of the same data are used.
+    limit: keep that many private records, a random slice.
+    test_share, seed: where the data have no test part of their own, this share becomes one, never
+        separating the records of a group; the slice also follows the seed. Keep the seed the same
+        wherever the two parts of the same data are used.
+        Of a file or folder each record is put aside by a coin of its own (``data.division``): equal
+        records together, and one record more moves no other. A named source is public, and divided
+        in the classes' own proportions (``data.splits``).
     size, channels: images become size x size pixels of 1 or 3 channels.
     label, group: the columns (tables) or attribute (CelebA) with the label and the person.
     value_range: the public (lowest, highest) value of every input, scaled to [0, 1]; values
@@ -68,8 +75,12 @@ def load(
     name, parts = _parts(spec, request)
     flip = parts.mirror if mirror is None else mirror
     records, test = parts.private, parts.test
+    public = _named(spec) is not None
     if test is None:
-        kept, held_out = stratified_split(records.labels, test_share, seed, records.groups)
+        kept, held_out = _split(records, test_share, seed, public)
+        why = f"test_share {test_share} with seed {seed}"
+        advice = "give a smaller share, another seed, or a test part (equal records go together)"
+        _require_left(records, kept, f"{name}: {why}", advice)
         test = records
     else:
         kept, held_out = records.everything(), test.everything()
@@ -79,7 +90,9 @@ def load(
             "testing; give more records or a larger share"
         )
     if limit is not None:
-        kept = kept[stratified_sample(records.labels[kept], limit, seed)]
+        kept = _slice(records, kept, limit, seed, public)
+        why = f"a limit of {limit} with seed {seed}"
+        _require_left(records, kept, f"{name}: {why}", "raise it, or give another seed")
     private = records.take(kept, name, flip)
     private.require_every_class()
     held = test.take(held_out, f"{name} (test)", flip)
@@ -118,10 +131,9 @@ def read(
     chosen = parts.test if testing and parts.test is not None else parts.private
     index = chosen.everything()
     if parts.test is None and _named(spec) is not None:
-        split = stratified_split(chosen.labels, test_share, seed, chosen.groups)
-        index = split[1 if testing else 0]
+        index = _split(chosen, test_share, seed, public=True)[1 if testing else 0]
     if limit is not None:
-        index = index[stratified_sample(chosen.labels[index], limit, seed)]
+        index = _slice(chosen, index, limit, seed, _named(spec) is not None)
     called = f"{name} (test)" if testing else name
     return chosen.take(index, called, parts.mirror if mirror is None else mirror)
 
@@ -153,6 +165,34 @@ def _request(
 ) -> Request:
     folder = None if root is None else Path(root)
     return Request(size, channels, label, group, value_range, mirror, folder)
+
+
+def _split(records: Records, share: float, seed: int, public: bool) -> tuple[Tensor, Tensor]:
+    """Indices of the private and of the test records."""
+    if public:
+        return stratified_split(records.labels, share, seed, records.groups)
+    return coin_split(records.units, share, seed)
+
+
+def _slice(records: Records, index: Tensor, limit: int, seed: int, public: bool) -> Tensor:
+    """At most ``limit`` of the records at ``index``."""
+    if limit >= len(index):
+        return index
+    if public:
+        return index[stratified_sample(records.labels[index], limit, seed)]
+    return index[coin_slice(records.units[index], limit, seed)]
+
+
+def _require_left(records: Records, index: Tensor, cause: str, advice: str) -> None:
+    """DatasetError where a class that has records has none at ``index``."""
+    classes = len(records.classes)
+    before = torch.bincount(records.labels, minlength=classes)
+    lost = (before > 0) & (torch.bincount(records.labels[index], minlength=classes) == 0)
+    for label in lost.nonzero()[:1, 0].tolist():
+        raise DatasetError(
+            f"{cause} leaves no private record of class {records.classes[label]!r} (it has "
+            f"{int(before[label])} of {len(records.labels)}); {advice}"
+        )
 
 
 def _named(spec: str | Path) -> Source | None:

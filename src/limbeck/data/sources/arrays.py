@@ -8,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limbeck.data.hashing import bytes_keys, content_key
 from limbeck.data.sources.base import Records, Request
 from limbeck.data.sources.images import resize
 from limbeck.errors import DatasetError, OptionError
 
 _TOPS = {np.dtype(np.bool_): 1.0, np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 Scale = Callable[[NDArray[Any]], Tensor]
+_BLOCK = 4096
 
 
 def from_arrays(
@@ -48,12 +50,22 @@ def from_arrays(
         chosen = scale(inputs[index.numpy()])
         return resize(chosen, request.size, request.channels) if chosen.dim() == 4 else chosen
 
-    return Records(numbers, names, read, None if groups is None else group_numbers(groups))
+    def keys() -> Tensor:
+        blocks = (inputs[start : start + _BLOCK] for start in range(0, len(inputs), _BLOCK))
+        return torch.cat([content_key(scale(block), "record") for block in blocks])
+
+    return Records(numbers, names, read, keys, None if groups is None else group_numbers(groups))
 
 
 def group_numbers(groups: NDArray[Any]) -> Tensor:
-    """Numbers 0, 1, ... of whatever names the groups, equal where the names are equal."""
-    return torch.from_numpy(np.unique(groups, return_inverse=True)[1].astype(np.int64))
+    """int64 (n,), equal where the names of the groups are: a number itself, or a hash of words.
+
+    Not a rank among the names, which would change with every other group that comes or goes.
+    """
+    if groups.dtype.kind in "biu":
+        return torch.from_numpy(groups.astype(np.int64))
+    names, at = np.unique(groups, return_inverse=True)
+    return bytes_keys(str(name).encode() for name in names)[torch.from_numpy(at)]
 
 
 def rescale(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
@@ -130,20 +142,31 @@ def _scale(
     inputs: NDArray[Any], top: float | None, value_range: tuple[float, float] | None, where: str
 ) -> Scale:
     """The function that turns stored values into float32 in [0, 1]."""
+    _check_finite(inputs, value_range is not None, where)
     if value_range is None and top is None and inputs.dtype in _TOPS:
         top = _TOPS[inputs.dtype]
     if value_range is not None or top is not None:
         low, high = value_range or (0.0, float(top or 1.0))
         _check_range(inputs, low, high, where)
         return lambda values: torch.from_numpy(rescale(values, low, high))
-    if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
-        return lambda values: torch.from_numpy(values.astype(np.float32))
     if inputs.min() < 0 or inputs.max() > 1:
         raise DatasetError(
             f"{where}: inputs ({_text(inputs)} {inputs.dtype}) range from {inputs.min():.4g} to "
             f"{inputs.max():.4g}; say their public range (value_range) or scale them to [0, 1]"
         )
     return lambda values: torch.from_numpy(values.astype(np.float32))
+
+
+def _check_finite(inputs: NDArray[Any], clipped: bool, where: str) -> None:
+    """No NaN, and no infinity unless values are clipped to a range."""
+    if inputs.dtype.kind != "f":
+        return
+    bad = np.isnan(inputs) if clipped else ~np.isfinite(inputs)
+    if bad.any():
+        raise DatasetError(
+            f"{where}: {int(bad.reshape(len(inputs), -1).any(1).sum())} of {len(inputs)} records "
+            f"(shape {_text(inputs)}) hold NaN or infinity; remove or fill them first"
+        )
 
 
 def _check_range(inputs: NDArray[Any], low: float, high: float, where: str) -> None:

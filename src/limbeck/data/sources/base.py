@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -48,12 +49,20 @@ class Records:
     """Labelled records whose inputs are read when asked for, so that a slice costs a slice.
 
     labels: int64 (n,). inputs(index): float32 in [0, 1], (k, *feature_shape), of those records.
+    keys(): int64 (n,), a hash of each record's content alone, equal for equal records.
+    groups: int64 (n,), a number that follows from the group's own name.
     """
 
     labels: Tensor
     classes: tuple[str, ...]
     inputs: Callable[[Tensor], Tensor]
+    keys: Callable[[], Tensor]
     groups: Tensor | None = None
+
+    @cached_property
+    def units(self) -> Tensor:
+        """What each record's coins are keyed on, int64 (n,): its group, or else its content."""
+        return self.keys() if self.groups is None else self.groups
 
     def take(self, index: Tensor, name: str, mirror: bool) -> LabeledDataset:
         """The records at ``index`` as a checked dataset."""

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limbeck.data.hashing import bytes_keys
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.images import decode
 from limbeck.data.sources.places import cache_folder
@@ -67,8 +68,11 @@ class CelebA(Source):
                 files = [folder / str(name) for name in names[chosen[index.numpy()]]]
                 return decode(files, list(map(str, files)), form, crop=True)
 
+            def keys() -> Tensor:  # of the names of the images, which are theirs alone
+                return bytes_keys(str(name).encode() for name in names[chosen])
+
             groups = None if people is None else torch.from_numpy(people[chosen])
-            return Records(labels[torch.from_numpy(chosen)], classes, read, groups)
+            return Records(labels[torch.from_numpy(chosen)], classes, read, keys, groups)
 
         if split is None:
             return Parts(records(np.arange(len(names))), mirror=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limbeck.data.hashing import bytes_keys
 from limbeck.data.sources.arrays import from_arrays, group_numbers
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.images import common_form, decode
@@ -179,10 +180,13 @@ def _image_records(
         chosen = index.tolist()
         return decode([stored[i].as_py() for i in chosen], [names[i] for i in chosen], settled)
 
+    def keys() -> Tensor:
+        return bytes_keys(value.as_py() for value in stored)
+
     groups = None
     if request.group is not None:
         groups = group_numbers(_values(table, request.group, path))
-    return Records(listed.labels, listed.classes, read, groups), settled
+    return Records(listed.labels, listed.classes, read, keys, groups), settled
 
 
 def _values(table: Table, name: str, path: Path) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from limbeck.data.hashing import bytes_keys
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.images import common_form, decode
 from limbeck.errors import DatasetError
@@ -83,7 +84,10 @@ def _records(
         chosen = index.tolist()
         return decode([files[i] for i in chosen], [shown[i] for i in chosen], settled)
 
-    return Records(labels, names, read), settled
+    def keys() -> Tensor:
+        return bytes_keys(file.read_bytes() for file in files)
+
+    return Records(labels, names, read, keys), settled
 
 
 def _files(folder: Path) -> list[Path]:
