@@ -8,6 +8,7 @@ import pytest
 from limbeck.experiments import dong2022, zhao2025
 from limbeck.experiments.removal import Grid
 from limbeck.experiments.study import Conclusion, Found, execute
+from limbeck.experiments.zhao2025_claims import canaries_kept
 
 pytestmark = pytest.mark.usefixtures("whole_audits")
 
@@ -144,19 +145,19 @@ def test_dong_agrees_where_nothing_leaks_and_disagrees_where_all_does(
 def test_zhao_has_a_figure_for_every_claim(zhao: tuple[zhao2025.Zhao2025, Found]) -> None:
     study, found = zhao
     complete(study.conclude(found), set(study.bench.entries))
-    kept = study._kept(found, zhao2025.RANDOM)
+    kept = canaries_kept(study.bench, found[zhao2025.RANDOM])
     assert kept.sum() > 0 and not (kept & ~study.bench.inside).any()
     # A coreset of so large a share of each class draws its canaries with about that chance.
     assert 0.15 < kept.sum() / study.bench.inside.sum() < 0.85
-    assert not study._kept(found, zhao2025.DM_NOISE).any()
-    assert not study._kept(found, zhao2025.UNDEFENDED).any()
+    assert not canaries_kept(study.bench, found[zhao2025.DM_NOISE]).any()
+    assert not canaries_kept(study.bench, found[zhao2025.UNDEFENDED]).any()
 
 
 def test_canaries_in_the_start_are_told_from_those_only_trained_on(
     zhao: tuple[zhao2025.Zhao2025, Found],
 ) -> None:
     study, _ = zhao
-    forced, trained = study._arms(zhao2025.DM_REAL)
+    forced, trained = study.bench.arms(zhao2025.DM_REAL)
     assert forced.any() and trained.any() and not (forced & trained).any()
     np.testing.assert_array_equal(forced | trained, study.bench.inside)
 

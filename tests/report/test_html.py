@@ -22,8 +22,9 @@ from limbeck.audit.evidence import (
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
 from limbeck.report import render, report
-from limbeck.report.html import flat, headline, headline_fpr
+from limbeck.report.headline import headline, headline_fpr
 from limbeck.report.share import coarse, scrubbed
+from limbeck.report.templates import flat
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "img", "path", "circle", "link", "br", "hr", "input"}

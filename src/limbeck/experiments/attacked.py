@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from limbeck.audit import plan
 from limbeck.audit.attacks.lira import LiRA
 from limbeck.audit.attacks.loss_threshold import LossThreshold
 from limbeck.audit.inference import roc
@@ -15,6 +16,8 @@ from limbeck.types import Estimate
 
 FPR = 0.1
 """False-positive rate that a laptop's runs resolve, at which canaries found are compared."""
+NEAR_CHANCE = 0.15
+"""TPR at ``FPR`` that counts as near guessing: up to five points above it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +76,10 @@ class Attacked:
     def more_accurate_than(self, other: "Attacked") -> Estimate:
         """Difference of accuracy over the same runs."""
         return rates.paired(self.accuracies, other.accuracies)
+
+
+def hits(
+    bench: Bench, values: Values, group: plan.Group = "canary"
+) -> Bool[np.ndarray, "runs canaries"]:
+    """Canaries found by LiRA in each run, its threshold set by the other runs at ``FPR``."""
+    return rates.above(bench.scores(values, LiRA(), group), bench.inside, FPR)

@@ -118,6 +118,15 @@ class Bench:
             self._starts[ipc] = Starts.draw(self.made, ipc)
         return self._starts[ipc]
 
+    def arms(
+        self, name: str
+    ) -> tuple[Bool[np.ndarray, "runs canaries"], Bool[np.ndarray, "runs canaries"]]:
+        """Members that were in an entry's start, and members that were kept out of it."""
+        forced = np.zeros_like(self.inside)
+        if self.entries[name].forced:
+            forced = self.starts(name).forced[: self.made.runs]
+        return forced, self.inside & ~forced
+
     def _condenser(self, name: str) -> Condenser:
         mechanism = self.entries[name].mechanism
         assert isinstance(mechanism, Pipeline) and isinstance(mechanism.synthesizer, Condenser)

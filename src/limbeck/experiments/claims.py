@@ -103,6 +103,11 @@ class Claim:
         }
 
 
+def more(what: str, estimate: Estimate, unit: Unit = "points") -> Measured:
+    """A difference that the claim has at zero or above."""
+    return Measured(what, estimate, lowest=0.0, unit=unit)
+
+
 def together(verdicts: Iterable[Verdict]) -> Verdict:
     """A claim about several figures fails with one of them, and holds with all of them."""
     found = set(verdicts)

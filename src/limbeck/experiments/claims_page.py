@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
 from limbeck.experiments.claims import written
-from limbeck.report.html import environment
+from limbeck.report.templates import environment
 
 if TYPE_CHECKING:
     from limbeck.experiments.reproduce import Reproduction

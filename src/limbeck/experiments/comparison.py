@@ -11,7 +11,7 @@ from limbeck.errors import StoreError
 from limbeck.experiments.company import Role
 from limbeck.experiments.pareto import Point, front, sentence
 from limbeck.recipe import one_line
-from limbeck.report.html import at, headline, headline_fpr
+from limbeck.report.headline import at, headline, headline_fpr
 
 SCHEMA = 1
 COMPARISON = "comparison.json"

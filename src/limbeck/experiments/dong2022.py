@@ -6,7 +6,6 @@ stand what the objections ask for: a random subset of the same size, DP-SGD, and
 far one record's removal moves images and networks is measured on its own.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,7 +17,7 @@ from limbeck.experiments import dong2022_claims as claims
 from limbeck.experiments import removal
 from limbeck.experiments.attacked import FPR, Attacked
 from limbeck.experiments.bench import Bench, BenchStudy, Entry
-from limbeck.experiments.claims import Claim, Measured, percent
+from limbeck.experiments.claims import percent
 from limbeck.experiments.dong2022_claims import (
     CONDENSERS,
     DM_NOISE,
@@ -27,15 +26,12 @@ from limbeck.experiments.dong2022_claims import (
     EPSILON,
     FULL,
     GENERATORS,
-    OBJECTION,
-    PAPER,
     SUBSET,
 )
 from limbeck.experiments.stand_in import open_data
 from limbeck.experiments.study import Conclusion, Found, Table, Task
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.recipe import build
-from limbeck.types import Estimate
 from limbeck.workers import cpu_seconds
 
 KEY = "dong2022"
@@ -145,64 +141,15 @@ class Dong2022(BenchStudy):
             *claims.of_attacks(attacked),
             *claims.of_worth(attacked),
             *claims.of_images(found, bench.made.runs),
-            *self._removal(found),
+            *claims.of_removal(found[REMOVAL], self.grid),
             *claims.of_objections(attacked),
         )
         return Conclusion(all_of, (self._table(attacked, found), self._slopes(found)))
 
-    def _exponent(self, found: Found, name: str) -> Estimate:
-        points = self.grid.sizes if name.endswith("n") else self.grid.ipcs
-        return removal.slope(points, found[REMOVAL][name])
-
-    def _removal(self, found: Found) -> tuple[Claim, ...]:
-        def figure(what: str, name: str, highest: float, lowest: float = -math.inf) -> Measured:
-            return Measured(what, self._exponent(found, name), lowest, highest, unit="number")
-
-        average = (
-            "An average over records, for one network and start: it is not differential privacy "
-            "and bounds no worst case."
-        )
-        return (
-            Claim(
-                "Removing one of n records moves condensed images in proportion to 1/n.",
-                PAPER,
-                (figure("exponent of n in the images' distance", "images by n", -0.9, -1.1),),
-                remark=f"Linear embedding, closed form, from noise. {average}",
-            ),
-            Claim(
-                "Removing one of n records moves a network trained on the images by O(1/n).",
-                PAPER,
-                (
-                    figure(
-                        "exponent of n in the weights' distance", "weights by n", -math.inf, -0.75
-                    ),
-                    figure("exponent of n in the losses' change", "losses by n", -0.75),
-                ),
-                remark=average,
-            ),
-            Claim(
-                "With m images the effect grows at most in proportion to m.",
-                PAPER,
-                (
-                    figure("exponent of m in the losses' change", "losses by m", 1.1),
-                    figure(
-                        "exponent of m in the weights' distance", "weights by m", -math.inf, 1.1
-                    ),
-                ),
-                remark=average,
-            ),
-            Claim(
-                "It says nothing of records in a real start: their removal moves images as far "
-                "however many others there are.",
-                OBJECTION,
-                (figure("exponent of n, record in the start", "start by n", 0.25, -0.25),),
-            ),
-        )
-
     def _slopes(self, found: Found) -> Table:
-        names = ("images", "start", "weights", "losses")
+        effects, names = found[REMOVAL], ("images", "start", "weights", "losses")
         rows = [
-            (name, *(str(self._exponent(found, f"{name} by {letter}")) for letter in "nm"))
+            (name, *(str(claims.exponent(effects, self.grid, f"{name} by {by}")) for by in "nm"))
             for name in names
         ]
         columns = ("what moves", "exponent of n", "exponent of m")

@@ -1,13 +1,16 @@
-"""What Dong et al. 2022 claim of attacks, worth and images, and what Carlini et al. object."""
+"""What Dong et al. 2022 claim of attacks, worth, images and removal; what Carlini et al. object."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from limbeck.experiments import rates
 from limbeck.experiments.attacked import FPR, Attacked
-from limbeck.experiments.claims import Claim, Measured
-from limbeck.experiments.study import Found
+from limbeck.experiments.claims import Claim, Measured, more
+from limbeck.experiments.removal import Grid, slope
+from limbeck.experiments.study import Found, Values
+from limbeck.types import Estimate
 
 PAPER = "Dong et al. 2022"
 OBJECTION = "Carlini et al. 2022, an objection"
@@ -56,11 +59,9 @@ def of_attacks(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
             "A real start leaks more than one from noise.",
             PAPER,
             (
-                Measured(
+                more(
                     f"canaries found at {FPR:.0%} FPR, {DM_REAL} less {DM_NOISE}",
                     attacked[DM_REAL].more_found_than(attacked[DM_NOISE]),
-                    lowest=0.0,
-                    unit="points",
                 ),
             ),
         ),
@@ -75,11 +76,9 @@ def of_worth(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
             "Condensed data are worth more than what generators make.",
             PAPER,
             tuple(
-                Measured(
+                more(
                     f"accuracy of {c} less that of {g}",
                     attacked[c].more_accurate_than(attacked[g]),
-                    lowest=0.0,
-                    unit="points",
                 )
                 for c, g in pairs
             ),
@@ -89,11 +88,10 @@ def of_worth(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
             "Condensing costs less than generating.",
             PAPER,
             tuple(
-                Measured(
+                more(
                     f"CPU seconds of {g} less those of {c}",
                     rates.paired(attacked[g].seconds, attacked[c].seconds),
-                    lowest=0.0,
-                    unit="number",
+                    "number",
                 )
                 for c, g in pairs
             ),
@@ -129,13 +127,61 @@ def of_images(found: Found, runs: int) -> tuple[Claim, ...]:
             "From noise, images end farther from the members than from real images.",
             PAPER,
             (
-                Measured(
+                more(
                     f"distance to the nearest member, {DM_NOISE} less {DM_REAL}",
                     rates.paired(near(DM_NOISE), near(DM_REAL)),
-                    lowest=0.0,
-                    unit="number",
+                    "number",
                 ),
             ),
+        ),
+    )
+
+
+def exponent(effects: Values, grid: Grid, name: str) -> Estimate:
+    """The power of n or of m that an effect of ``removal.effects`` follows; ``name`` ends in it."""
+    return slope(grid.sizes if name.endswith("n") else grid.ipcs, effects[name])
+
+
+def of_removal(effects: Values, grid: Grid) -> tuple[Claim, ...]:
+    """How far one record's removal moves images and networks."""
+
+    def figure(what: str, name: str, highest: float, lowest: float = -math.inf) -> Measured:
+        return Measured(what, exponent(effects, grid, name), lowest, highest, unit="number")
+
+    average = (
+        "An average over records, for one network and start: it is not differential privacy "
+        "and bounds no worst case."
+    )
+    return (
+        Claim(
+            "Removing one of n records moves condensed images in proportion to 1/n.",
+            PAPER,
+            (figure("exponent of n in the images' distance", "images by n", -0.9, -1.1),),
+            remark=f"Linear embedding, closed form, from noise. {average}",
+        ),
+        Claim(
+            "Removing one of n records moves a network trained on the images by O(1/n).",
+            PAPER,
+            (
+                figure("exponent of n in the weights' distance", "weights by n", -math.inf, -0.75),
+                figure("exponent of n in the losses' change", "losses by n", -0.75),
+            ),
+            remark=average,
+        ),
+        Claim(
+            "With m images the effect grows at most in proportion to m.",
+            PAPER,
+            (
+                figure("exponent of m in the losses' change", "losses by m", 1.1),
+                figure("exponent of m in the weights' distance", "weights by m", -math.inf, 1.1),
+            ),
+            remark=average,
+        ),
+        Claim(
+            "It says nothing of records in a real start: their removal moves images as far "
+            "however many others there are.",
+            OBJECTION,
+            (figure("exponent of n, record in the start", "start by n", 0.25, -0.25),),
         ),
     )
 
@@ -166,17 +212,13 @@ def of_objections(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
                 measured
                 for name in CONDENSERS
                 for measured in (
-                    Measured(
+                    more(
                         f"accuracy of {DP_SGD} less that of {name}",
                         private.more_accurate_than(attacked[name]),
-                        lowest=0.0,
-                        unit="points",
                     ),
-                    Measured(
+                    more(
                         f"canaries found at {FPR:.0%} FPR in {name} less in {DP_SGD}",
                         attacked[name].more_found_than(private),
-                        lowest=0.0,
-                        unit="points",
                     ),
                 )
             ),

@@ -25,18 +25,15 @@ from limbeck.audit.plan import array_digest
 from limbeck.audit.shadow import Arrays
 from limbeck.experiments import rates
 from limbeck.experiments.both_attacks import FPR, Answers, Judged, called_members
-from limbeck.experiments.claims import Claim, Measured, percent
-from limbeck.experiments.published import paper
+from limbeck.experiments.claims import percent
+from limbeck.experiments.gujarathi2022_claims import ALL, KEY, condensed_to, of_attacks, subset_of
 from limbeck.experiments.stand_in import open_data
 from limbeck.experiments.study import SPENT, Conclusion, Found, Study, Table, Task
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.recipe import build, recipe
 from limbeck.types import Estimate
 
-KEY = "gujarathi2022"
-SHADOW, ALL = "the attacker's shadow networks", "all of the data"
-CHANCE = (0.48, 0.52)
-"""Attack accuracy and AUC that count as chance."""
+SHADOW = "the attacker's shadow networks"
 
 
 @dataclass(frozen=True)
@@ -112,8 +109,8 @@ class Gujarathi2022(Study):
         small = self._trainer(self.size.small_epochs)
         for ipc in self.size.ipcs:
             subset = build("random-subset", {"ipc": ipc}, "synthesizer")
-            found[_subset(ipc)] = Pipeline(subset, small)
-            found[_dc(ipc)] = Pipeline(self._condenser(ipc), small)
+            found[subset_of(ipc)] = Pipeline(subset, small)
+            found[condensed_to(ipc)] = Pipeline(self._condenser(ipc), small)
         half = self._half(first=True)
         return {name: pipeline.resolve(half) for name, pipeline in found.items()}
 
@@ -194,112 +191,12 @@ class Gujarathi2022(Study):
             for name in names
         }
         spent = {name: float(found[name][SPENT].mean()) for name in judged}
-        return Conclusion(self._claims(judged), (self._table(judged, spent),))
+        stated = of_attacks(judged, self._members(ALL), self.size.ipcs)
+        return Conclusion(stated, (self._table(judged, spent),))
 
     def _answers(self, found: Found, name: str) -> Answers:
         labels = self._half(first=True).labels.numpy()
         return Answers(found[name]["logits"], labels, self._members(name))
-
-    def _claims(self, judged: Mapping[str, Judged]) -> tuple[Claim, ...]:
-        said, few = paper(KEY), self.size.ipcs[0]
-        condensed = [_dc(ipc) for ipc in self.size.ipcs]
-        inside = self._members(ALL)
-        whole = judged[ALL]
-        own = "Gujarathi & Gandhi 2022"
-
-        def recalls(name: str) -> Estimate:
-            return rates.difference(whole.called, inside, judged[name].called, inside)
-
-        return (
-            Claim(
-                "Networks trained on condensed images are more accurate than on a random subset.",
-                own,
-                tuple(
-                    Measured(
-                        f"accuracy of {_dc(ipc)} less that of {_subset(ipc)}",
-                        rates.paired(judged[_dc(ipc)].accuracies, judged[_subset(ipc)].accuracies),
-                        lowest=0.0,
-                        unit="points",
-                    )
-                    for ipc in self.size.ipcs
-                ),
-                said.stated("accuracy_random", "accuracy_ipc10", "accuracy_ipc50"),
-            ),
-            Claim(
-                "Condensing costs accuracy beside training on all of the data.",
-                own,
-                tuple(
-                    Measured(
-                        f"accuracy on {ALL} less that of {name}",
-                        rates.paired(whole.accuracies, judged[name].accuracies),
-                        lowest=0.0,
-                        unit="points",
-                    )
-                    for name in condensed
-                ),
-                said.stated("accuracy_original", "accuracy_ipc10", "accuracy_ipc50"),
-            ),
-            Claim(
-                "The attack finds fewer of the members once the data are condensed.",
-                own,
-                tuple(
-                    Measured(
-                        f"recall on {ALL} less that on {name}",
-                        recalls(name),
-                        lowest=0.0,
-                        unit="points",
-                    )
-                    for name in condensed
-                ),
-                said.stated("attack_recall_original", "attack_recall_ipc10", "attack_recall_ipc50"),
-                "A recall alone says where a threshold lies, not what it is worth: whoever calls "
-                "everyone a member has a recall of 100% at the accuracy of chance. The published "
-                "attack accuracies are near chance for the undefended network already.",
-            ),
-            Claim(
-                "Against condensed data the attack is at chance.",
-                own,
-                tuple(
-                    Measured(f"attack accuracy on {name}", judged[name].accuracy, *CHANCE)
-                    for name in condensed
-                ),
-                said.stated("attack_accuracy_ipc10", "attack_accuracy_ipc50"),
-                "Chance is 50%; within two points of it counts as chance here.",
-            ),
-            Claim(
-                "The attack can tell members of the undefended network: it is able to see a leak.",
-                "limbeck's control",
-                (Measured(f"attack accuracy on {ALL}", whole.accuracy, lowest=0.5),),
-                said.stated("attack_accuracy_original"),
-                "Without it, an attack at chance on condensed data says nothing of the data.",
-            ),
-            Claim(
-                "Condensed data are at chance under LiRA too, with the whole mechanism repeated.",
-                "limbeck's control",
-                tuple(
-                    Measured(f"AUC of LiRA on {name}", judged[name].auc, *CHANCE, unit="number")
-                    for name in condensed
-                ),
-                None,
-                f"Beside it: AUC {whole.auc} on {ALL}. Averages over ordinary records hide those "
-                "who stand out.",
-            ),
-            Claim(
-                "Condensed images protect better than a random subset of the same size.",
-                "Carlini et al. 2022 (an objection, asked of this study)",
-                (
-                    Measured(
-                        f"members found by LiRA at {FPR:.0%} FPR on {_subset(few)} less on "
-                        f"{_dc(few)}",
-                        rates.difference(
-                            judged[_subset(few)].found, inside, judged[_dc(few)].found, inside
-                        ),
-                        lowest=0.0,
-                        unit="points",
-                    ),
-                ),
-            ),
-        )
 
     def _table(self, judged: Mapping[str, Judged], spent: Mapping[str, float]) -> Table:
         columns = (
@@ -347,11 +244,3 @@ def study(scale: str, *, data: str | None = None, device: str = "cpu") -> Gujara
     if scale == "laptop":
         told = (*told, _SHORT)
     return Gujarathi2022(Arrays.of(private), Arrays.of(few), size, told, device)
-
-
-def _dc(ipc: int) -> str:
-    return f"DC, {ipc} per class"
-
-
-def _subset(ipc: int) -> str:
-    return f"a random subset, {ipc} per class"

@@ -13,7 +13,7 @@ from limbeck.audit.evidence import Estimate
 from limbeck.experiments import figures
 from limbeck.experiments.comparison import Comparison, Leak, Row
 from limbeck.experiments.pareto import front
-from limbeck.report.html import environment
+from limbeck.report.templates import environment
 
 PAGE = "comparison.html"
 

@@ -1,0 +1,96 @@
+"""What the templates of all pages share: escaping, numbers on paper, nested values as rows."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from limbeck.audit import titles
+from limbeck.report import figures, numbers, words
+from limbeck.report.headline import at, headline
+
+
+@cache
+def environment() -> Environment:
+    """What the templates of all pages share: escaping, numbers on paper, plain words."""
+    made = Environment(
+        loader=PackageLoader("limbeck.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        percent=numbers.percent,
+        p_value=numbers.p_value,
+        score=numbers.score,
+        lower_bound=numbers.lower_bound,
+        rate=numbers.rate,
+        plain=numbers.plain,
+        duration=numbers.duration,
+        memory=numbers.memory,
+        guarantee=_guarantee,
+        data_uri=_data_uri,
+        flat=flat,
+    )
+    made.globals.update(
+        words=words,
+        signal_title=titles.signal,
+        at=at,
+        headline=headline,
+        swatch=cache(figures.swatch),
+        finite=math.isfinite,
+    )
+    return made
+
+
+def flat(values: Mapping[str, Any], *path: str) -> list[tuple[str, str]]:
+    """Nested JSON values as (key, text) rows. In a recipe, a method's name stands at its own key.
+
+    >>> flat({"trainer": {"method": "standard", "options": {"epochs": 10}}})
+    [('trainer', 'standard'), ('trainer: epochs', '10')]
+    """
+    rows = []
+    for key, value in values.items():
+        unnamed = (key == "options" and "method" in values) or (key == "method" and bool(path))
+        here = path if unnamed else (*path, key.replace("_", " "))
+        if isinstance(value, Mapping) and value:
+            rows += flat(value, *here)
+        elif not (unnamed and value == {}):
+            rows.append((": ".join(here), text(value)))
+    return rows
+
+
+def text(value: Any) -> str:
+    """A JSON value on paper."""
+    if value is None or value == [] or value == {}:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return numbers.plain(value)
+    if isinstance(value, (list, tuple)):
+        if len(value) > 24:
+            return f"{len(value):,} values"
+        return ", ".join(text(v) for v in value)
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)
+
+
+def _guarantee(values: Mapping[str, Any] | None) -> str:
+    if values is None:
+        return "no formal guarantee"
+    epsilon, delta = values.get("epsilon"), values.get("delta")
+    said = f"ε = {text(epsilon)}, δ = {text(delta)}"
+    terms = [str(values[k]) for k in ("adjacency", "unit") if k in values]
+    return f"{said} ({', per '.join(terms)})" if terms else said
+
+
+def _data_uri(content: str | bytes, kind: str) -> str:
+    raw = content.encode("utf-8") if isinstance(content, str) else content
+    return f"data:{kind};base64,{base64.b64encode(raw).decode('ascii')}"
