@@ -99,7 +99,7 @@ def test_a_place_where_even_root_cannot_write_is_refused(run: Run) -> None:
 
 
 def test_a_file_that_is_there_may_be_replaced(tmp_path: Path) -> None:
-    from limbeck.cli.options import require_writable
+    from limbeck.cli.outputs import require_writable
 
     (tmp_path / "page.html").write_text("old")
     require_writable(tmp_path / "page.html")

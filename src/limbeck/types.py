@@ -43,12 +43,6 @@ class Estimate:
             for k, v in asdict(self).items()
         }
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Estimate":
-        """The estimate that ``to_json`` wrote (infinite bounds come back as NaN)."""
-        plain: dict[str, Any] = {k: math.nan if v is None else v for k, v in values.items()}
-        return cls(**plain)
-
     def __str__(self) -> str:
         if math.isnan(self.low):
             return f"{self.value:.4g}"

@@ -36,7 +36,9 @@ def shadow(method, data):
 
 def test_without_noise_the_target_is_what_the_records_say(method, tiny_images):
     form = Form.of(tiny_images)
-    answers = replace(method, epsilon=None).ask(Budget(tiny_images, epsilon=None), form)
+    answers = replace(method, epsilon=None).ask(
+        Budget(tiny_images, epsilon=None), form, device="cpu"
+    )
     embedding = method._random(form, "cpu")
     target = method._target(embedding, answers["counts"], answers, 0, "cpu")
     z = embedding(tiny_images.inputs)

@@ -149,7 +149,7 @@ def test_dp_merf_divides_by_noisy_counts_and_ignores_how_common_a_class_is(tiny_
     several = tiny_images.select([*range(40), *range(0, 40, 4), *range(0, 40, 4)])
     for data in (tiny_images, several):
         Seeing(epsilon=None, features=12, steps=1, ipc=1, width=4).publish(
-            Budget(data, epsilon=None), form, 0
+            Budget(data, epsilon=None), form, 0, device="cpu", progress=None
         )
         phi = seen["phi"](data.inputs)
         for label in range(4):

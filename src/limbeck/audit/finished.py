@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from limbeck.audit import plan
@@ -24,13 +23,13 @@ from limbeck.audit.images.one_release import calibrated_scores, names
 from limbeck.audit.inference import one_set
 from limbeck.audit.inference.set_verdict import copies_p_value, set_verdict
 from limbeck.audit.provenance import machine, versions
+from limbeck.audit.result import evidence_in
 from limbeck.audit.set_evidence import Copies, Nearness, SetAttack, SetEvidence
 from limbeck.audit.sides import Sides, draw, examine
-from limbeck.audit.store import COST, EVIDENCE, PLAN, Store
+from limbeck.audit.store import COST, EVIDENCE, Store
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
-from limbeck.errors import DatasetError, StoreError
-from limbeck.recipe import one_line
+from limbeck.errors import DatasetError
 from limbeck.workers import cpu_seconds, one_thread, peak_memory
 
 FEWEST_MEMBERS, FEWEST_CONTROL = 10, 40
@@ -52,17 +51,7 @@ class SetAudit:
     def load(cls, folder: str | Path) -> "SetAudit":
         """Read what ``audit_finished`` wrote; StoreError when it is missing or damaged."""
         store = Store(folder)
-        try:
-            found = SetEvidence.model_validate(store.read_json(EVIDENCE))
-        except ValidationError as error:
-            raise StoreError(
-                f"{store.folder / EVIDENCE} is damaged or of another version "
-                f"({one_line(error):.100}); run the audit again"
-            ) from None
-        planned = store.read_json(PLAN)
-        if not isinstance(planned, dict) or planned.get("hash") != found.plan_hash:
-            raise StoreError(f"{store.folder} holds evidence of another plan; run the audit again")
-        return cls(found, store.read_json(COST), store.folder)
+        return cls(evidence_in(store, SetEvidence), store.read_json(COST), store.folder)
 
 
 def audit_finished(

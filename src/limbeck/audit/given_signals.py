@@ -11,7 +11,7 @@ from limbeck import coins
 from limbeck.audit import plan
 from limbeck.audit.chunks import CONTROL_EPSILON, DELTA
 from limbeck.audit.inference.checks import control_signals
-from limbeck.audit.inference.shadows import Shadows
+from limbeck.audit.inference.shadows import Shadows, require_shapes
 from limbeck.data.sources.npz import read_archive
 from limbeck.errors import OptionError
 from limbeck.privacy.gaussian import mu_of
@@ -85,13 +85,7 @@ class Signals:
             "labels": (records,),
             "softmax": (runs, records, *classes),
         }
-        for name, shape in wanted.items():
-            value = getattr(self, name)
-            if value is not None and value.shape != shape:
-                raise OptionError(
-                    f"{name} has shape {value.shape}; signals of shape {self.signals.shape} need "
-                    f"{shape}"
-                )
+        require_shapes(self, wanted, self.signals.shape)
         self._require_probabilities()
         inside = self.membership[:, self.strangers]
         if inside.any():

@@ -4,15 +4,33 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from limbeck.audit.evidence import Evidence, Subject
+from limbeck.audit.set_evidence import SetEvidence
 from limbeck.audit.store import COST, EVIDENCE, PLAN, Store
 from limbeck.errors import OptionError, StoreError
 from limbeck.recipe import one_line
 from limbeck.types import Estimate
+
+Found = TypeVar("Found", Evidence, SetEvidence)
+
+
+def evidence_in(store: Store, schema: type[Found]) -> Found:
+    """What an audit wrote; StoreError where it is missing, damaged or of another plan."""
+    try:
+        found = schema.model_validate(store.read_json(EVIDENCE))
+    except ValidationError as error:
+        raise StoreError(
+            f"{store.folder / EVIDENCE} is damaged or of another version "
+            f"({one_line(error):.100}); run the audit again"
+        ) from None
+    planned = store.read_json(PLAN)
+    if not isinstance(planned, dict) or planned.get("hash") != found.plan_hash:
+        raise StoreError(f"{store.folder} holds evidence of another plan; run the audit again")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +45,7 @@ class Audit:
     def load(cls, folder: str | Path) -> "Audit":
         """Read a finished audit; StoreError when there is none, or it is damaged."""
         store = Store(folder)
-        written = store.read_json(EVIDENCE)
-        try:
-            found = Evidence.model_validate(written)
-        except ValidationError as error:
-            raise StoreError(
-                f"{store.folder / EVIDENCE} is damaged or of another version "
-                f"({one_line(error):.100}); run the audit again"
-            ) from None
-        planned = store.read_json(PLAN)
-        if not isinstance(planned, dict) or planned.get("hash") != found.plan_hash:
-            raise StoreError(f"{store.folder} holds evidence of another plan; run the audit again")
-        return cls(found, store.read_json(COST), store.folder)
+        return cls(evidence_in(store, Evidence), store.read_json(COST), store.folder)
 
     @property
     def subject(self) -> Subject:

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from limbeck.cli.audit_options import Effort, Limits, Machines, Place, Subject
-from limbeck.cli.options import Common, DataOptions, require_folder_name
+from limbeck.cli.options import Common, DataOptions
+from limbeck.cli.outputs import require_folder_name
 from limbeck.errors import OptionError
 
 

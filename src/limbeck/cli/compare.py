@@ -9,7 +9,8 @@ import typer
 from limbeck.cli import console
 from limbeck.cli.audit_options import Machines, Place
 from limbeck.cli.exits import Exit
-from limbeck.cli.options import Common, require_writable
+from limbeck.cli.options import Common
+from limbeck.cli.outputs import require_writable
 from limbeck.cli.progress import Bar
 from limbeck.errors import OptionError
 

@@ -7,7 +7,8 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.options import Common, DataOptions, require_folder_name
+from limbeck.cli.options import Common, ControlData, DataOptions, PrivateData
+from limbeck.cli.outputs import require_folder_name
 
 
 def copying(
@@ -16,13 +17,8 @@ def copying(
         Path,
         typer.Argument(metavar="RELEASE", help="A release, an .npz file or a folder of images."),
     ],
-    private: Annotated[str, typer.Option(metavar="DATA", help="The private data.")],
-    control: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA", help="Like private data, but not in it; the part kept out if left out."
-        ),
-    ] = None,
+    private: PrivateData,
+    control: ControlData = None,
     lpips_weights: Annotated[
         Path | None,
         typer.Option(

@@ -8,7 +8,8 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.options import Common, DataOptions, require_folder_name
+from limbeck.cli.options import Common, ControlData, DataOptions
+from limbeck.cli.outputs import require_folder_name
 from limbeck.errors import OptionError
 
 EMBEDDINGS = 8
@@ -26,12 +27,7 @@ def difference(
     private: Annotated[
         str, typer.Option(metavar="DATA", help="The private data of BEFORE: the candidates.")
     ],
-    control: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA", help="Like private data, but not in it; the part kept out if left out."
-        ),
-    ] = None,
+    control: ControlData = None,
     record: Annotated[
         list[int] | None,
         typer.Option(

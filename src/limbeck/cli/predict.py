@@ -10,7 +10,8 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.options import Common, DataOptions, require_writable
+from limbeck.cli.options import Common, DataOptions
+from limbeck.cli.outputs import require_writable
 from limbeck.errors import DatasetError, OptionError, StoreError
 
 _FORMATS = (".npz", ".csv", ".json")

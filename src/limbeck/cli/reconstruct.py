@@ -7,7 +7,8 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.options import Common, DataOptions, require_folder_name
+from limbeck.cli.options import Common, ControlData, DataOptions, PrivateData
+from limbeck.cli.outputs import require_folder_name
 
 
 def reconstruct(
@@ -15,13 +16,8 @@ def reconstruct(
     release: Annotated[
         Path, typer.Argument(metavar="RELEASE", help="A set with learned labels, as KIP makes.")
     ],
-    private: Annotated[str, typer.Option(metavar="DATA", help="The private data.")],
-    control: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA", help="Like private data, but not in it; the part kept out if left out."
-        ),
-    ] = None,
+    private: PrivateData,
+    control: ControlData = None,
     count: Annotated[
         int | None,
         typer.Option(min=1, help="Records to solve for; as many as the set has if left out."),

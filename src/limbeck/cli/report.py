@@ -7,7 +7,8 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.options import Common, require_writable
+from limbeck.cli.options import Common
+from limbeck.cli.outputs import require_writable
 from limbeck.errors import OptionError
 
 

@@ -8,7 +8,7 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.options import require_writable
+from limbeck.cli.outputs import require_writable
 from limbeck.cli.progress import Bar
 from limbeck.errors import OptionError
 

@@ -9,13 +9,8 @@ import typer
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
 from limbeck.cli.guarantee import GuaranteeOptions, with_slice
-from limbeck.cli.options import (
-    Common,
-    DataOptions,
-    method_options,
-    require_folder,
-    shell,
-)
+from limbeck.cli.options import Common, DataOptions, method_options, shell
+from limbeck.cli.outputs import require_folder
 from limbeck.errors import OptionError
 
 

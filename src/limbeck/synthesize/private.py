@@ -1,6 +1,6 @@
 """The form of every synthesizer with a formal guarantee: it is handed a budget, never the data."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -44,30 +44,18 @@ class PrivateSynthesizer(Claim, Synthesizer):
         """Whether ``ask`` and ``make`` are the whole method: one release, then post-processing."""
         return False
 
-    def ask(self, budget: Budget, form: Form, *, device: str = "cpu") -> Answers:
+    def ask(self, budget: Budget, form: Form, *, device: str) -> Answers:
         """Noisy sums by name, that follow from options and public form alone: ``fixed`` ones."""
         raise TypeError(f"{self.method_name} does not ask for all at once")
 
     def make(
-        self,
-        answers: Mapping[str, NoisySum],
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, answers: Answers, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         """The synthetic set, made of what ``ask`` was answered. ``seed`` is of public coins."""
         raise TypeError(f"{self.method_name} does not make its set of one release")
 
     def publish(
-        self,
-        budget: Budget,
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, budget: Budget, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         """The synthetic set, made of what ``budget`` answers. ``seed`` is of public coins."""
         answers = self.ask(budget, form, device=device)

@@ -1,6 +1,6 @@
 """All that the shadow runs left behind, and what each attack reads of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,21 @@ TRUE_LABEL = "canary-true"
 
 _OWN: tuple[ImageSignal, ...] = ("kernel-ridge", "retrained")
 """Signals of the attacker's own classifiers."""
+
+
+def require_shapes(
+    holder: object, wanted: Mapping[str, tuple[int, ...]], signals: tuple[int, ...]
+) -> None:
+    """OptionError for the first of ``holder``'s arrays, by name, of another shape than ``wanted``.
+
+    signals: the shape that the others follow from. Arrays that are None are not there.
+    """
+    for name, shape in wanted.items():
+        value = getattr(holder, name)
+        if value is not None and value.shape != shape:
+            raise OptionError(
+                f"{name} has shape {value.shape}; signals of shape {signals} need {shape}"
+            )
 
 
 @dataclass(frozen=True)
@@ -63,13 +78,7 @@ class Shadows:
             "units": (records,),
             "labels": (records,),
         }
-        for name, shape in wanted.items():
-            value = getattr(self, name)
-            if value is not None and value.shape != shape:
-                raise OptionError(
-                    f"{name} has shape {value.shape}; signals of shape {self.signals.shape} "
-                    f"need {shape}"
-                )
+        require_shapes(self, wanted, self.signals.shape)
         judged = int((self.groups != "control").sum())
         read = (runs, len(self.image_kinds), judged)
         if self.images is not None and self.images.shape != read:

@@ -62,13 +62,7 @@ class DPKIP(SampledCondenser):
         return replace(self, steps=steps), self.steps / steps
 
     def publish(
-        self,
-        budget: Budget,
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, budget: Budget, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         slots = self.data_free(form, seed).to(device).requires_grad_()
         sampler = self.steps_of(budget, "image gradient sums", [slots.shape], self.steps, device)

@@ -116,19 +116,13 @@ class PrivateMatching(PrivateCondenser):
         steps = min(self.steps, 3)
         return replace(self, steps=steps), self.steps / steps
 
-    def ask(self, budget: Budget, form: Form, *, device: str = "cpu") -> Answers:
+    def ask(self, budget: Budget, form: Form, *, device: str) -> Answers:
         """Counts, and the first round's sums under random networks."""
         counts = noisy_statistics.count(budget, device=device)
         return {"counts": counts, **self._answers(budget, self._random(form, device), 0, device)}
 
     def make(
-        self,
-        answers: Mapping[str, NoisySum],
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, answers: Answers, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         """The images of the first round."""
         target = self._target(self._random(form, device), answers["counts"], answers, 0, device)
@@ -136,18 +130,11 @@ class PrivateMatching(PrivateCondenser):
         return self.made(self._moved(slots, [target], form, progress), form)
 
     def publish(
-        self,
-        budget: Budget,
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, budget: Budget, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         answers = self.ask(budget, form, device=device)
-        made = self.make(
-            answers, form, seed, device=device, progress=part(progress, 0, self.rounds)
-        )
+        first = part(progress, 0, self.rounds)
+        made = self.make(answers, form, seed, device=device, progress=first)
         if self.rounds == 1:
             return made
         random, trained = self._random(form, device), self._trained(made, form, seed, device)

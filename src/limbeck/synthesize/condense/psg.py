@@ -76,13 +76,7 @@ class PSG(SampledCondenser):
         return replace(self, networks=1, outer=outer), self.networks * self.outer / outer
 
     def publish(
-        self,
-        budget: Budget,
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, budget: Budget, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         steps = self.networks * self.outer
         sampler = self.steps_of(budget, "gradient sums", self._shapes(form, seed), steps, device)

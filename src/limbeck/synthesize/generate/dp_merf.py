@@ -1,7 +1,6 @@
 """DP-MERF: a generator fitted to one noisy release of each class's mean random features."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
 
@@ -84,7 +83,7 @@ class DPMERF(PrivateSynthesizer):
     def queries(self) -> tuple[Query, ...]:
         return (Query(_EVENT, 1.0),)
 
-    def ask(self, budget: Budget, form: Form, *, device: str = "cpu") -> Answers:
+    def ask(self, budget: Budget, form: Form, *, device: str) -> Answers:
         phi = self._features(form, device)
 
         def statistic(inputs: Tensor, _: Tensor) -> Tensor:
@@ -98,13 +97,7 @@ class DPMERF(PrivateSynthesizer):
         }
 
     def make(
-        self,
-        answers: Mapping[str, NoisySum],
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, answers: Answers, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         wanted = _means(answers["means"]).to(device)
         return self._train(self._features(form, device), wanted, form, seed, device, progress)

@@ -10,19 +10,16 @@ from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor
 
-from limbeck import coins
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError
-from limbeck.nn.average import Average
-from limbeck.nn.fit import Adam, cosine
 from limbeck.nn.generator import Generator
 from limbeck.privacy.budget import Budget
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Progress
 from limbeck.synthesize.form import Form
-from limbeck.synthesize.generate.drawing import WARMUP, Drawing
-from limbeck.synthesize.initialise.base import labels
+from limbeck.synthesize.generate.drawing import Drawing
+from limbeck.synthesize.generate.guided import Guided
 from limbeck.synthesize.private import PrivateSynthesizer
 
 
@@ -76,49 +73,36 @@ class DPSinkhorn(PrivateSynthesizer):
         return replace(self, steps=steps), self.steps / steps
 
     def publish(
-        self,
-        budget: Budget,
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, budget: Budget, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         classes = len(form.classes)
         generator = Generator(form.shape, classes, code=self.code, width=self.width, seed=seed)
-        generator.to(device)
+        guided = Guided(
+            generator.to(device),
+            Drawing(self, form, self.ipc, seed, device),
+            steps=self.steps,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            seed=seed,
+            device=device,
+        )
         transport = Transport(math.prod(form.shape), self.blur)
-        each = labels(classes, self.batch).to(device)
         sampler = budget.steps(
             "gradients of a Sinkhorn divergence",
-            [torch.Size([len(each), *form.shape])],
+            [torch.Size([classes * self.batch, *form.shape])],
             rate=self.rate,
             count=self.steps,
             norm=2 * self.clip,
             device=device,
         )
-        drawing = Drawing(self, form, self.ipc, seed, device)
-        optimiser, average = Adam(generator.parameters()), Average(generator)
-        codes = coins.generator(seed, "codes")
-
-        def images() -> Float[Tensor, "classes b d"]:
-            drawn = torch.randn(len(each), self.code, generator=codes).to(device)
-            made: Tensor = generator(drawn, each).flatten(1).unflatten(0, (classes, self.batch))
-            return made
-
         kept = self.batch - round(self.fresh * self.batch)
         for step in range(self.steps):
-            made = images()
+            made = guided.images().flatten(2)
             with torch.no_grad():
-                other = torch.cat([made[:, :kept], images()[:, kept:]], 1)
-            read = partial(transport.gradient, made.detach(), other)
-            found = sampler.jointly(read, classes)
-            rate = self.learning_rate * cosine(step, self.steps, WARMUP)
-            uphill = torch.autograd.grad(made, optimiser.parameters, grad_outputs=found)
-            optimiser.step(uphill, rate)
-            average.follow(generator)
-            drawing.report(progress, average.network, step, self.steps)
-        return drawing(average.network)
+                other = torch.cat([made[:, :kept], guided.images().flatten(2)[:, kept:]], 1)
+            found = sampler.jointly(partial(transport.gradient, made.detach(), other), classes)
+            guided.follow(made, found, step, progress)
+        return guided.drawn()
 
 
 class Transport:

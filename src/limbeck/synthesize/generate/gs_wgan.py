@@ -13,17 +13,16 @@ from torch import Tensor
 
 from limbeck import coins
 from limbeck.data.synthetic import SyntheticDataset
-from limbeck.nn.average import Average
 from limbeck.nn.critics import Critics, slopes, wasserstein_loss
-from limbeck.nn.fit import Adam, cosine
+from limbeck.nn.fit import Adam
 from limbeck.nn.generator import Generator
 from limbeck.privacy.budget import Budget
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Progress
 from limbeck.synthesize.form import Form
-from limbeck.synthesize.generate.drawing import WARMUP, Drawing
-from limbeck.synthesize.initialise.base import labels
+from limbeck.synthesize.generate.drawing import Drawing
+from limbeck.synthesize.generate.guided import Guided
 from limbeck.synthesize.private import PrivateSynthesizer
 
 
@@ -83,17 +82,21 @@ class GSWGAN(PrivateSynthesizer):
         return replace(self, steps=steps, warmup=0), whole / steps
 
     def publish(
-        self,
-        budget: Budget,
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, budget: Budget, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
-        classes = len(form.classes)
-        generator = Generator(form.shape, classes, code=self.code, width=self.width, seed=seed)
-        generator.to(device)
+        generator = Generator(
+            form.shape, len(form.classes), code=self.code, width=self.width, seed=seed
+        )
+        guided = Guided(
+            generator.to(device),
+            Drawing(self, form, self.ipc, seed, device),
+            steps=self.steps,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            seed=seed,
+            device=device,
+            momentum=0.5,
+        )
         private = budget.shards(
             "gradients of critics",
             shards=self.shards,
@@ -103,29 +106,15 @@ class GSWGAN(PrivateSynthesizer):
             device=device,
         )
         critics = ShardCritics(self, form, seed, device)
-        drawing = Drawing(self, form, self.ipc, seed, device)
-        optimiser, average = Adam(generator.parameters(), momentum=0.5), Average(generator)
-        codes = coins.generator(seed, "codes")
-        each = labels(classes, self.batch).to(device)
-
-        def fresh() -> Float[Tensor, "classes b ..."]:
-            drawn = torch.randn(len(each), self.code, generator=codes).to(device)
-            made: Tensor = generator(drawn, each).unflatten(0, (classes, self.batch))
-            return made
-
         for step in range(self.steps):
-            images = fresh()
+            images = guided.images()
             with torch.no_grad():
                 turns = self.critic_steps + (self.warmup if step == 0 else 0)
-                fakes = [fresh() for _ in range(turns)]
+                fakes = [guided.images() for _ in range(turns)]
             answers = private.step(partial(critics.answer, fakes, images.detach()))
-            wanted = answers.reshape(images.shape)
-            rate = self.learning_rate * cosine(step, self.steps, WARMUP)
-            uphill = torch.autograd.grad(images, optimiser.parameters, grad_outputs=-wanted)
-            optimiser.step(uphill, rate)
-            average.follow(generator)
-            drawing.report(progress, average.network, step, self.steps)
-        return drawing(average.network)
+            # What critics take for more real lies up their slopes.
+            guided.follow(images, -answers.reshape(images.shape), step, progress)
+        return guided.drawn()
 
 
 class ShardCritics:

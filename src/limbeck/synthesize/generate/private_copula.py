@@ -77,13 +77,7 @@ class PrivateCopula(PrivateSynthesizer):
         return self
 
     def publish(
-        self,
-        budget: Budget,
-        form: Form,
-        seed: int,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
+        self, budget: Budget, form: Form, seed: int, *, device: str, progress: Progress | None
     ) -> SyntheticDataset:
         def report(share: float, state: SyntheticDataset | None = None) -> None:
             if progress is not None:
