@@ -151,7 +151,8 @@ def test_the_software_is_that_of_the_maker(synthetic, folder, tmp_path):
     ],
 )
 def test_the_evaluation_on_the_card_can_be_run(shape, network):
-    from limbeck.train.standard import RECIPES, Standard
+    from limbeck.train.recipes import RECIPES
+    from limbeck.train.standard import Standard
 
     recommended = evaluation(shape)
     assert recommended["network"] == network

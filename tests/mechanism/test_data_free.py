@@ -17,8 +17,9 @@ from limbeck.nn.feature_statistics import FeatureStatistics, watched
 from limbeck.nn.networks import make
 from limbeck.synthesize.form import Form
 from limbeck.train.kernel_ridge import KernelRidge
+from limbeck.train.network_classifier import StandardClassifier
 from limbeck.train.released import ReleasedClassifier
-from limbeck.train.standard import Standard, StandardClassifier
+from limbeck.train.standard import Standard
 
 pytestmark = pytest.mark.usefixtures("whole_audits")
 

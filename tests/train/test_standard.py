@@ -12,7 +12,8 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError
 from limbeck.nn.networks import make
 from limbeck.recipe import build
-from limbeck.train.standard import RECIPES, Standard, _Plan
+from limbeck.train.recipes import RECIPES
+from limbeck.train.standard import Standard, _Plan
 
 Digits = tuple[LabeledDataset, LabeledDataset]
 

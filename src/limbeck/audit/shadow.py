@@ -5,15 +5,14 @@ mechanism on each row's subset, reads the signals off each release, and hands ba
 models, logits and synthetic sets do not outlive their run.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from limbeck.audit.arrays import Arrays, shared_tensor
 from limbeck.audit.images.embedders import known_embedders
 from limbeck.audit.images.kept import kept
 from limbeck.audit.images.signals import ImageSignals
@@ -27,42 +26,6 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.base import Mechanism
 from limbeck.workers import cpu_seconds, forget_peak_memory, peak_memory
-
-
-@dataclass(frozen=True, eq=False)
-class Arrays:
-    """A labelled dataset as NumPy arrays, which worker processes share without copying."""
-
-    inputs: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray | None
-    classes: tuple[str, ...]
-    mirror: bool
-    name: str
-
-    @classmethod
-    def of(cls, data: LabeledDataset) -> "Arrays":
-        """The arrays of ``data``, on the CPU."""
-        groups = None if data.groups is None else data.groups.cpu().numpy()
-        return cls(
-            data.inputs.cpu().numpy(),
-            data.labels.cpu().numpy(),
-            groups,
-            data.classes,
-            data.mirror,
-            data.name,
-        )
-
-    def dataset(self) -> LabeledDataset:
-        """The dataset again, without a copy."""
-        return LabeledDataset(
-            _tensor(self.inputs),
-            _tensor(self.labels),
-            self.classes,
-            None if self.groups is None else _tensor(self.groups),
-            self.mirror,
-            self.name,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +147,7 @@ def run(job: Job, chunk: Chunk) -> Finished:
     membership = job.membership[rows]
     reading = None
     if chunk.reading is not None:
-        reading = {name: _tensor(values) for name, values in chunk.reading.items()}
+        reading = {name: shared_tensor(values) for name, values in chunk.reading.items()}
     releases = job.mechanism.run_many(
         job.private.dataset(),
         torch.from_numpy(membership),
@@ -263,10 +226,3 @@ def _control(job: Job, rows: list[int]) -> Iterator[np.ndarray]:
 def _finished(chunk: Chunk, values: dict[str, np.ndarray], started: float) -> Finished:
     spent = cpu_seconds() - started
     return Finished(chunk.key, chunk.rows, values, spent, peak_memory() / 2**20)
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    """A tensor on the array's own memory: workers map it read-only, nothing here writes to it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from limbeck import coins
+from limbeck.audit.arrays import Arrays
 from limbeck.audit.images.embedders import Embedders, known_embedders, random_embedders
 from limbeck.audit.images.measures import standard
 from limbeck.audit.images.nearest import Nearest
@@ -23,7 +24,6 @@ from limbeck.audit.images.tracing import Tracing
 from limbeck.audit.inference.trials import Strong, judge_trials, sides
 from limbeck.audit.plan import array_digest, digest
 from limbeck.audit.provenance import versions
-from limbeck.audit.shadow import Arrays
 from limbeck.audit.signals import margins
 from limbeck.audit.store import Store
 from limbeck.data.dataset import LabeledDataset

@@ -21,8 +21,8 @@ from jaxtyping import Bool
 
 from limbeck import coins
 from limbeck.audit import cost
+from limbeck.audit.arrays import Arrays
 from limbeck.audit.plan import array_digest
-from limbeck.audit.shadow import Arrays
 from limbeck.experiments import rates
 from limbeck.experiments.both_attacks import FPR, Answers, Judged, called_members
 from limbeck.experiments.claims import percent

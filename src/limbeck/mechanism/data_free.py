@@ -21,7 +21,8 @@ from limbeck.recipe import options, recipe
 from limbeck.registry import register
 from limbeck.synthesize.form import Form
 from limbeck.synthesize.initialise.base import labels
-from limbeck.train.standard import Standard, StandardClassifier
+from limbeck.train.network_classifier import StandardClassifier
+from limbeck.train.standard import Standard
 
 TEMPERATURE = 4.0
 

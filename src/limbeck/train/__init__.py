@@ -4,7 +4,9 @@ from limbeck.train.base import Classifier, Trainer, TrainingSet, targets
 from limbeck.train.comparison import Utility, utility
 from limbeck.train.evaluate import evaluate
 from limbeck.train.kernel_ridge import KernelRidge, KernelRidgeClassifier
-from limbeck.train.standard import RECIPES, Recipe, Standard, StandardClassifier
+from limbeck.train.network_classifier import StandardClassifier
+from limbeck.train.recipes import RECIPES, Recipe
+from limbeck.train.standard import Standard
 
 __all__ = [
     "RECIPES",

@@ -25,7 +25,7 @@ from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.train.base import Trainer, TrainingSet, targets
 from limbeck.train.levels import LEVELS
-from limbeck.train.standard import StandardClassifier
+from limbeck.train.network_classifier import StandardClassifier
 from limbeck.types import Adjacency, Event, Guarantee, Unit
 
 _COUNT_SHARE = 0.01  # of the budget, in mu^2, for the number of records

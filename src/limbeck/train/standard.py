@@ -1,13 +1,12 @@
 """The literature's standard training of a small network, under named recipes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil, cos, pi, prod
 from typing import Annotated, Any, Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,79 +17,11 @@ from limbeck.nn.fit import Adam, MomentumSGD
 from limbeck.nn.networks import Network, family, make
 from limbeck.recipe import options
 from limbeck.registry import register
-from limbeck.train.base import Classifier, Trainer, TrainingSet, targets
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: ``steps`` of the optimiser, or ``epochs`` over the data where that is None.
-
-    width: channels of a ConvNet; AlexNet, VGG-11 and ResNet-18 are narrowed by the same share of
-    the literature's width, other networks never. schedule: "cosine" falls to zero, "halves" divides
-    the learning rate by ten at half of the steps. augment: DSA, one transform a batch.
-    optimiser: SGD with momentum and weight decay, or Adam with neither.
-    """
-
-    width: int
-    steps: int | None
-    epochs: int | None
-    learning_rate: float
-    schedule: Literal["cosine", "halves", "constant"]
-    batch: int
-    augment: bool
-    optimiser: Literal["sgd", "adam"] = "sgd"
-
-
-RECIPES = {
-    # What the condensation papers report (Zhao & Bilen 2023, arXiv 2110.04181, section 4.1).
-    "reference": Recipe(128, None, 300, 0.01, "halves", 256, True),
-    # Two cheaper trainings that rank small synthetic sets as the reference does.
-    "confirm": Recipe(64, 300, None, 0.01, "halves", 100, True),
-    "search": Recipe(32, 150, None, 0.06, "cosine", 100, True),
-    # Thousands of real records: 26 epochs of 5,000 or two of 60,000 (Fashion-MNIST: 90% then).
-    "full": Recipe(32, 1000, None, 0.05, "cosine", 128, False),
-    # What Gujarathi & Gandhi 2022 train on MNIST and on what is condensed of it.
-    "adam": Recipe(32, None, 100, 0.001, "constant", 128, False, "adam"),
-}
-MOMENTUM = 0.9
-WEIGHT_DECAY = 5e-4
+from limbeck.train.base import Trainer, TrainingSet, targets
+from limbeck.train.network_classifier import StandardClassifier
+from limbeck.train.recipes import MOMENTUM, RECIPES, WEIGHT_DECAY
 
 Batch = tuple[Tensor, Tensor]
-
-
-class StandardClassifier(Classifier):
-    """A trained network, in evaluation mode on the device it was trained on."""
-
-    def __init__(self, network: Network) -> None:
-        self.network = network.eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def logits(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n classes"]:
-        device = self.network.head.weight.device
-        # Blocks that fit a CPU's cache are twice as fast as large ones; a GPU wants large ones.
-        rows = 100 if device.type == "cpu" else 4096
-        blocks = [self.network(block.to(device)).float() for block in torch.split(inputs, rows)]
-        return torch.cat(blocks).cpu()
-
-    def state(self) -> dict[str, Tensor]:
-        return {name: value.cpu() for name, value in self.network.state_dict().items()}
-
-    def architecture(self) -> dict[str, Any]:
-        return {"kind": "network", "network": self.network.name, "width": self.network.width}
-
-    @classmethod
-    def restored(
-        cls,
-        architecture: Mapping[str, Any],
-        shape: tuple[int, ...],
-        classes: int,
-        tensors: Mapping[str, Tensor],
-    ) -> "StandardClassifier":
-        """The classifier of this ``architecture`` and ``state``."""
-        name, width = str(architecture["network"]), int(architecture["width"])
-        network = make(name, shape, classes, width=width or None, seed=0)
-        network.load_state_dict(tensors)
-        return cls(network)
 
 
 @register(
