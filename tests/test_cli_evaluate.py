@@ -7,24 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from limbeck.cli import main
 from limbeck.cli.exits import Exit
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 
 Run = Callable[..., tuple[int, str, str]]
 FAST = ("--set", "steps=3", "--networks", "2")
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    def limbeck(*words: str | Path) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main([str(w) for w in words])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return limbeck
 
 
 @pytest.fixture(scope="module")

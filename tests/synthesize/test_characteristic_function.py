@@ -105,19 +105,11 @@ def test_the_images_of_the_data_themselves_are_at_distance_zero(tiny_images):
     assert method.distance(embedded + 1, target, 1) > 1
 
 
-def quadrants():
-    """Ten images of each of four classes: class c is bright in quadrant c."""
-    inputs = 0.3 * torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(40) % 4
-    for c in range(4):
-        row, column = 4 * (c // 2), 4 * (c % 2)
-        inputs[labels == c, :, row : row + 4, column : column + 4] += 0.6
-    return LabeledDataset(inputs, labels, ("a", "b", "c", "d"), name="quadrants")
-
-
 @pytest.mark.parametrize("form", ["sums", "minibatch"])
-def test_it_lowers_the_distance_under_networks_and_frequencies_that_it_has_not_used(form):
-    data = quadrants()
+def test_it_lowers_the_distance_under_networks_and_frequencies_that_it_has_not_used(
+    form, quadrants
+):
+    data = quadrants
     options = {**QUICK, "form": form, "steps": 20, "init": "noise"}
     method = CharacteristicFunctionMatching(**options).resolve(data)
     made = method.synthesize(data, seed=0)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from limbeck.privacy.accountant import epsilon_declared
-from limbeck.privacy.budget import Budget
 from limbeck.privacy.gaussian import mu_of
 from limbeck.synthesize.form import Form
 from limbeck.synthesize.generate.dp_sinkhorn import DPSinkhorn, Transport
@@ -56,18 +55,10 @@ def test_dp_sinkhorn_claims_what_dp_accounting_says_of_twice_the_clip(tiny_image
 
 
 @pytest.mark.parametrize("method", [TINY_WGAN, TINY_SINKHORN], ids=["gs-wgan", "dp-sinkhorn"])
-def test_they_are_handed_a_budget_and_spend_all_of_it(method, tiny_images, monkeypatch):
-    handed = []
-    publish = type(method).publish
-
-    def only_the_budget(self, budget, form, seed, **words):
-        assert isinstance(budget, Budget) and isinstance(form, Form)
-        handed.append(budget)
-        return publish(self, budget, form, seed, **words)
-
-    monkeypatch.setattr(type(method), "publish", only_the_budget)
+def test_they_are_handed_a_budget_and_spend_all_of_it(method, tiny_images, handed):
+    budgets = handed(type(method))
     method.synthesize(tiny_images, seed=0)
-    assert len(handed) == 1 and handed[0].left == 0
+    assert len(budgets) == 1 and budgets[0].left == 0
 
 
 def test_the_answers_of_critics_are_cut_and_depend_on_their_shard_alone():

@@ -50,7 +50,7 @@ class Watched:
 
 
 @pytest.mark.parametrize("method", [QUICK_PSG, QUICK_KIP], ids=["psg", "dp-kip"])
-def test_reads_of_the_records_equal_the_ledger(method, tiny_images, monkeypatch):
+def test_reads_of_the_records_equal_the_ledger(method, tiny_images, monkeypatch, handed):
     """Counted where records are handed out and where noise is added, and held to the ledger."""
     drawn, noised = [], []
     draw, step = Sampler._draw, Sampler.step
@@ -65,20 +65,12 @@ def test_reads_of_the_records_equal_the_ledger(method, tiny_images, monkeypatch)
         return sums
 
     monkeypatch.setattr(Sampler, "step", noisy)
-    handed = []
-    publish = type(method).publish
-
-    def only_the_budget(self, budget, form, seed, **words):
-        assert isinstance(budget, Budget) and isinstance(form, Form)
-        handed.append(budget)
-        return publish(self, budget, form, seed, **words)
-
-    monkeypatch.setattr(type(method), "publish", only_the_budget)
+    budgets = handed(type(method))
     made = method.synthesize(tiny_images, seed=0)
     [event] = made.card["ledger"]
     assert len(drawn) == len(noised) == event["count"]
     assert sum(noised) <= event["count"], "a batch of forty at most is read once a step"
-    assert len(handed) == 1 and handed[0].left == 0
+    assert len(budgets) == 1 and budgets[0].left == 0
 
 
 def test_dp_merf_reads_once(tiny_images, monkeypatch):

@@ -32,16 +32,6 @@ def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
 
 
-def quadrants():
-    """Ten images of each of four classes: class c is bright in quadrant c."""
-    inputs = 0.3 * torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(40) % 4
-    for c in range(4):
-        row, column = 4 * (c // 2), 4 * (c % 2)
-        inputs[labels == c, :, row : row + 4, column : column + 4] += 0.6
-    return LabeledDataset(inputs, labels, ("a", "b", "c", "d"), name="quadrants")
-
-
 @pytest.mark.parametrize("network", ["mlp", "convnet2"])
 def test_the_loss_is_zero_when_trajectories_coincide(tiny_images, network):
     """A student on all of the data, unaugmented, at the expert's rate, is the expert."""
@@ -212,8 +202,8 @@ def test_the_limit_bounds_what_experts_see(tiny_images, trainings):
     assert all(tuple(record.flatten().tolist()) in rows for record in seen.inputs)
 
 
-def test_students_of_its_images_go_where_experts_that_it_has_not_seen_went():
-    data = quadrants()
+def test_students_of_its_images_go_where_experts_that_it_has_not_seen_went(quadrants):
+    data = quadrants
     options = {**QUICK, "init": "noise", "expert_batch": 10, "latest_start": 0, "batch": 8}
     options |= {"steps": 15, "student_steps": 4, "expert_count": 2, "augmented": False}
     options |= {"network": "convnet1", "width": 8}
