@@ -236,7 +236,7 @@ def study(scale: str, *, data: str | None = None, device: str = "cpu") -> Gujara
     )
     # Answers on a few thousand test records tell accuracies to half a point.
     few = test.select(torch.arange(0, len(test), max(1, len(test) // 2_000)))
-    told = (
+    told: tuple[str, ...] = (
         remark,
         "Members are drawn by fair coins, not exactly half of the records, and the target is drawn "
         f"{size.runs} times instead of once.",

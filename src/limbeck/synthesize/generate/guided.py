@@ -43,8 +43,9 @@ class Guided:
     def images(self) -> Float[Tensor, "classes b ..."]:
         """A new batch of each class; differentiable with respect to the generator's weights."""
         drawn = torch.randn(len(self._labels), self._generator.code, generator=self._codes)
-        made: Tensor = self._generator(drawn.to(self._device), self._labels)
-        return made.unflatten(0, (self._generator.classes, -1))
+        flat = self._generator(drawn.to(self._device), self._labels)
+        made: Tensor = flat.unflatten(0, (self._generator.classes, -1))
+        return made
 
     def follow(
         self,
