@@ -172,6 +172,20 @@ def test_all_steps_cost_the_budget_by_dp_accounting_and_one_more_is_refused(unit
         budget.shards("more", shards=1, norm=1.0, count=1, share=0.5)
 
 
+def test_two_events_share_no_noise_even_where_it_can_be_repeated():
+    def drawn(seed):
+        budget = Budget(data(), epsilon=3.0, insecure_seed=seed)
+        turns = [
+            budget.shards("answers", shards=SHARDS, norm=NORM, count=2, share=0.5) for _ in "ab"
+        ]
+        return [t.step(lambda r, s: torch.zeros(len(s), 50)) for t in turns for _ in "ab"]
+
+    first, again = drawn(1), drawn(1)
+    assert all(map(torch.equal, first, again))
+    every = torch.stack([*first, *drawn(2)])
+    assert len(every.unique()) == every.numel(), "a number that stands twice was drawn once"
+
+
 def test_records_stand_side_by_side_by_place():
     inputs = torch.arange(5.0)[:, None]
     found, sizes = padded(inputs, torch.tensor([2, 0, 2, 2, 0]), 4)

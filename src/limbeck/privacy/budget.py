@@ -228,7 +228,7 @@ class Budget:
             turns,
             unit=self.unit,
             device=device,
-            insecure_seed=self._insecure_seed,
+            insecure_seed=self._noise_seed("shards"),
         )
 
     def _afford(self, name: str, share: float) -> float:
