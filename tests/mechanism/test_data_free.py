@@ -138,6 +138,7 @@ def test_an_audit_repeats_it_beside_the_full_data_and_attacks_its_images(digits)
     subject, full = session.audited
     assert (subject.role, full.role) == ("subject", "full-data")
     assert subject.title == "data-free-distillation, mlp"
+    assert full.mechanism.releases_images and not subject.mechanism.releases_images
     job = shadow.Job.of(
         subject.mechanism, session.plan, test, key="k", control_shift=1.0, device="cpu"
     )

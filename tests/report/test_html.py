@@ -115,6 +115,13 @@ def test_page_says_what_the_evidence_says_in_order(evidence, page):
         at = found
 
 
+def test_images_that_are_kept_back_are_not_called_released(evidence, page):
+    kept_back = words(render(change(evidence, releases_images=False)))
+    assert "The classifier alone is released." in kept_back
+    assert "What would be released" not in kept_back
+    assert "The classifier alone is released." not in words(page)
+
+
 @pytest.mark.parametrize("outcome", ["leak", "none-found", "unclear"])
 def test_each_verdict_has_its_word_icon_and_caution(evidence, outcome):
     verdict = evidence.verdict.model_copy(update={"outcome": outcome})

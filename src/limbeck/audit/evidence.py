@@ -225,6 +225,8 @@ class Subject(Value):
     released: attacks on the very release that was given to the audit.
     looks: where the audit might stop early. starts: where images begin as private records, one
         entry a measure. kept: of each group, where a release holds real records.
+    releases_images: False where the images that were attacked are kept back: only a classifier is
+        released.
     """
 
     title: str
@@ -246,6 +248,7 @@ class Subject(Value):
     looks: Looks | None = None
     starts: tuple[Start, ...] = ()
     kept: tuple[Kept, ...] = ()
+    releases_images: bool = True
     null_test: Check
     positive_control: Check
     flags: tuple[Flag, ...]

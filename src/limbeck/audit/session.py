@@ -126,7 +126,8 @@ class Session:
                 judged = judged.model_copy(update={"risks": risks})
             starts = found_starts(signals, self.plan.data.shape)
             held = shares_kept(signals, left)
-            subjects.append(judged.model_copy(update={"starts": starts, "kept": held}))
+            seen = {"starts": starts, "kept": held, "releases_images": one.mechanism.releases_images}
+            subjects.append(judged.model_copy(update=seen))
             if one.role == "subject" and "example_inputs" in signals:
                 self._picture(signals, kept)
             costs[one.title] = {

@@ -38,6 +38,11 @@ class Mechanism(ABC):
         return False
 
     @property
+    def releases_images(self) -> bool:
+        """Whether what attacks on images read is released, or was kept for them alone."""
+        return True
+
+    @property
     def guarantee(self) -> Guarantee | None:
         """The differential-privacy guarantee of a release; None where the method has none."""
         return None

@@ -85,6 +85,10 @@ class DataFreeDistillation(Mechanism):
     def title(self) -> str:
         return f"{self.method_name}, {self.trainer.title}"
 
+    @property
+    def releases_images(self) -> bool:
+        return False
+
     def resolve(self, private: LabeledDataset) -> "DataFreeDistillation":
         return replace(self, trainer=self.trainer.resolve(private.shape))
 
