@@ -126,7 +126,8 @@ class Session:
                 judged = judged.model_copy(update={"risks": risks})
             starts = found_starts(signals, self.plan.data.shape)
             held = shares_kept(signals, left)
-            seen = {"starts": starts, "kept": held, "releases_images": one.mechanism.releases_images}
+            shown = one.mechanism.releases_images
+            seen = {"starts": starts, "kept": held, "releases_images": shown}
             subjects.append(judged.model_copy(update=seen))
             if one.role == "subject" and "example_inputs" in signals:
                 self._picture(signals, kept)
