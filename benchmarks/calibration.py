@@ -153,10 +153,11 @@ def _estimates(
     neither = (special.ndtr(one * shift / np.sqrt(spread + 2 * record**2)) * both).sum()
     area = same_run / runs + same_record / units + neither * (1 - 1 / runs - 1 / units)
     yield roc.auc(trials)[0], float(area)
-    wide = tuple(roc.WIDER * fpr for fpr in roc.NOMINAL_FPRS)
-    for at, more in zip(*map(trials.thresholds, (roc.NOMINAL_FPRS, wide)), strict=True):
-        yield trials.hit_rate(member, at, more), above(at, shift)
-        yield trials.hit_rate(~member, at, more), above(at, 0.0)
+    fprs = roc.NOMINAL_FPRS
+    rates = (trials.hits(side, fprs).estimates() for side in (member, ~member))
+    for at, tpr, fpr in zip(trials.thresholds(fprs), *rates, strict=True):
+        yield tpr, above(at, shift)
+        yield fpr, above(at, 0.0)
 
 
 def soundness(repetitions: int, seed: int) -> None:

@@ -5,18 +5,15 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from limbeck.audit.inference import roc
 from limbeck.audit.inference.intervals import (
     Clusters,
-    Excess,
     clopper_pearson,
     fewest_freedom,
-    freedom_of,
     mid_p,
     rate,
-    rate_of_hits,
     student_discount,
     student_p_value,
     two_way_variance,
@@ -31,26 +28,45 @@ def test_clopper_pearson_is_scipys(k, n):
 
 @pytest.mark.parametrize(("k", "n"), [(1, 30), (7, 20), (3, 4000)])
 def test_mid_p_leaves_a_tail_on_each_side_with_equal_counts_halved(k, n):
-    low, high = mid_p(float(k), float(n))
+    lows, highs = mid_p(np.array([k, 0.0, 10.0]), np.array([n, 10.0, 10.0]))
+    low, high = lows[0], highs[0]
     for end, expected in ((low, 0.025), (high, 0.975)):
         binomial = stats.binom(n, end)
         assert binomial.sf(k) + binomial.pmf(k) / 2 == pytest.approx(expected, abs=1e-7)
     outer = clopper_pearson(float(k), float(n))
     assert outer[0] < low < k / n < high < outer[1]
-    assert mid_p(0.0, 10.0) == (0.0, pytest.approx(1 - 0.05**0.1))  # (1 - p)^10 / 2 = 2.5%
-    assert mid_p(10.0, 10.0) == (pytest.approx(0.05**0.1), 1.0)
+    assert (lows[1], highs[1]) == (0.0, pytest.approx(1 - 0.05**0.1))  # (1 - p)^10 / 2 = 2.5%
+    assert (lows[2], highs[2]) == (pytest.approx(0.05**0.1), 1.0)
+
+
+def test_mid_p_finds_its_ends_for_any_share_of_a_hit_and_any_number_of_trials():
+    g = np.random.default_rng(14)
+    trials = 10 ** g.uniform(0, 6, 300)
+    share = 10 ** g.uniform(-6, 0, 300)
+    k = trials * np.where(np.arange(300) < 200, share, 1 - share)
+    for level in (0.95, 0.9875):
+        tail = (1 - level) / 2
+        for ends, wanted in zip(mid_p(k, trials, level), (tail, 1 - tail), strict=True):
+            as_many = special.betainc(k, trials - k + 1, ends)
+            more = special.betainc(k + 1, trials - k, ends)
+            # Nearer to 0 and 1 the ends are known to 1e-12 alone.
+            known = (ends > 1e-9) & (ends < 1 - 1e-9)
+            assert known.sum() > 150
+            np.testing.assert_allclose(((as_many + more) / 2)[known], wanted, atol=1e-7)
 
 
 def test_mid_p_covers_what_it_says_where_the_exact_interval_covers_far_more():
     n, rates = 1000, np.linspace(2e-4, 5e-3, 200)
     held = {name: np.zeros(len(rates)) for name in ("exact", "mid-p")}
+    counts = np.arange(40.0)
+    intervals = {
+        "exact": [clopper_pearson(float(k), 1e3) for k in counts],
+        "mid-p": [*zip(*mid_p(counts, np.full(40, 1e3)), strict=True)],
+    }
     for k in range(40):
         masses = stats.binom.pmf(k, n, rates)
-        for name, ends in (
-            ("exact", clopper_pearson(float(k), 1e3)),
-            ("mid-p", mid_p(float(k), 1e3)),
-        ):
-            held[name] += masses * ((ends[0] <= rates) & (rates <= ends[1]))
+        for name, ends in intervals.items():
+            held[name] += masses * ((ends[k][0] <= rates) & (rates <= ends[k][1]))
     assert held["exact"].mean() > 0.975
     assert 0.945 < held["mid-p"].mean() < 0.97
 
@@ -112,48 +128,6 @@ def test_few_clusters_widen_by_student():
     influence = np.diag([1.0, -1.0, 1.0, -1.0])
     expected = stats.t.sf(1 / math.sqrt(two_way_variance(influence)), 3)
     assert student_p_value(1.0, influence, Clusters.separate(4)) == pytest.approx(expected)
-
-
-def test_excess_is_what_clusters_add_over_the_square_of_the_rate():
-    g = np.random.default_rng(12)
-    hits = (g.standard_normal((16, 200)) + g.standard_normal((16, 1)) > 1.5).astype(float)
-    value = hits.mean()
-    influence = (hits - value) / hits.size
-    found = Excess.of(value, influence)
-    trial = (influence**2).sum()
-    assert found.run == pytest.approx(((influence.sum(1) ** 2).sum() * 16 / 15 - trial) / value**2)
-    assert found.unit == 0.0
-    assert Excess.of(0.0, influence) == Excess(0.0, 0.0)
-    few, wider = Excess(0.1, 0.3), Excess(0.5, 0.1).times(2.0)
-    assert few.likewise(wider, 3) == few.likewise(wider, 16) == Excess(1.0, 0.3)
-    assert few.likewise(wider, 32).run == pytest.approx(0.1 + 0.75 * 0.9)
-    assert few.likewise(wider, 10**9).run == pytest.approx(0.55)
-
-
-def test_freedom_is_that_of_the_clusters_as_far_as_they_matter():
-    assert freedom_of(1.0, Excess(0.0, 0.0), 16, 200) == 3199
-    assert freedom_of(1.0, Excess(1e4, 0.0), 16, 200) == pytest.approx(15, rel=1e-3)
-    assert freedom_of(1.0, Excess(0.0, 1e4), 16, 200) == pytest.approx(199, rel=1e-3)
-    some = freedom_of(1.0, Excess(0.5, 0.2), 16, 200)
-    assert some == pytest.approx(1.7**2 / (0.25 / 15 + 0.04 / 199))
-    assert freedom_of(1.0, Excess(0.0, 0.0), 1, 4) == 3
-
-
-def test_few_hits_take_over_the_dependence_that_more_hits_show():
-    side = np.ones((16, 300), dtype=bool)
-    few, many = np.zeros(side.shape, dtype=bool), np.zeros(side.shape, dtype=bool)
-    few[[0, 5, 9], [7, 50, 200]] = True
-    many[2, :9] = True
-    spread = few.copy()
-    spread[np.arange(6), np.arange(6)] = True
-    clusters = Clusters.separate(300)
-    alike = rate_of_hits(few, spread, side, clusters, times=3.0)
-    apart = rate_of_hits(few, few | many, side, clusters, times=3.0)
-    assert alike.value == apart.value == 3 / side.size
-    assert alike.trials == side.size
-    np.testing.assert_allclose((alike.low, alike.high), mid_p(3.0, 4800.0), rtol=0.01)
-    assert apart.high > 1.2 * alike.high
-    assert apart.low < alike.low
 
 
 def simulate(g, runs, records, shift, record_effect, run_effect):

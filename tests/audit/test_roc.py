@@ -182,8 +182,8 @@ def test_a_rate_that_is_not_resolvable_has_the_interval_of_as_many_trials_as_run
     # At the level of four attacks together.
     low, _ = clopper_pearson(16 * thousandth.tpr.value, 16.0, 0.9875)
     assert thousandth.least == pytest.approx(low) and low > 0.2
-    at = trials.thresholds((0.1, 0.3))
-    assert tenth.least == trials.hit_rate(member, at[0], at[1], 0.9875).low < tenth.tpr.low
+    (surely,) = trials.hits(member, (0.1,)).estimates(0.9875)
+    assert tenth.least == surely.low < tenth.tpr.low
     nothing = roc.Trials(draw(6, runs=16, records=60, shift=0.0)[0], member)
     assert roc.operating(nothing)[2].least == 0
 

@@ -1,6 +1,5 @@
 """ROC figures of attack scores, every threshold chosen on other runs than those it judges."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +7,12 @@ from jaxtyping import Bool, Float
 from scipy import special
 
 from limbeck.audit import evidence
+from limbeck.audit.inference.hits import Hits
 from limbeck.audit.inference.intervals import (
     LEVEL,
     Clusters,
     clopper_pearson,
     rate,
-    rate_of_hits,
     student_p_value,
 )
 from limbeck.errors import OptionError
@@ -88,19 +87,19 @@ class Trials:
         value = np.count_nonzero(hits & side) / count
         return value, (hits - value) * side / count
 
-    def hit_rate(
-        self,
-        side: Bool[np.ndarray, "runs records"],
-        threshold: Float[np.ndarray, " runs"],
-        wider: Float[np.ndarray, " runs"],
-        level: float | None = None,
-    ) -> Estimate:
-        """The share of one side above the threshold of its run, with its interval.
-
-        wider: thresholds that ``WIDER`` times as many scores exceed. level: another confidence.
-        """
-        hits, more = (self.scores > at[:, None] for at in (threshold, wider))
-        return rate_of_hits(hits, more, side, self.clusters, times=WIDER, level=level or self.level)
+    def hits(self, side: Bool[np.ndarray, "runs records"], fprs: tuple[float, ...]) -> Hits:
+        """The shares of one side above the thresholds of each rate, and their spread."""
+        wider = tuple(min(WIDER * fpr, 1.0) for fpr in fprs)
+        every = sorted({*fprs, *wider})
+        return Hits.above(
+            self.thresholds(tuple(every)),
+            self.scores,
+            side,
+            self.clusters,
+            rates=[every.index(fpr) for fpr in fprs],
+            wider=[every.index(fpr) for fpr in wider],
+            times=WIDER,
+        )
 
 
 def auc(trials: Trials) -> tuple[Estimate, float]:
@@ -149,12 +148,14 @@ def operating(
     """
     together = 1 - (1 - trials.level) / beside
     points = []
-    for nominal, threshold, wider in _with_wider(trials, fprs):
+    found, false = (trials.hits(side, fprs) for side in (trials.membership, ~trials.membership))
+    rates = (found.estimates(trials.level), false.estimates(trials.level))
+    for nominal, threshold, tpr, fpr, surely in zip(
+        fprs, trials.thresholds(fprs), *rates, found.estimates(together), strict=True
+    ):
         hits = trials.scores > threshold[:, None]
         resolvable = nominal * trials.negatives >= EXPECTED_FALSE_POSITIVES
-        sides = (trials.membership, ~trials.membership)
-        tpr, fpr = (trials.hit_rate(side, threshold, wider) for side in sides)
-        least = trials.hit_rate(sides[0], threshold, wider, together).low
+        least = surely.low
         if not resolvable:
             # An FPR that may be as large says nothing of the TPR at its nominal value.
             low, high = (_by_cluster(rate, trials, together) for rate in (tpr, fpr))
@@ -203,10 +204,7 @@ def _coincidence(hits: Bool[np.ndarray, "runs records"], trials: Trials) -> floa
 
 def curve(trials: Trials, fprs: tuple[float, ...] = GRID) -> evidence.Curve:
     """The ROC curve: TPR with its interval at the thresholds of each nominal FPR."""
-    rates = [
-        trials.hit_rate(trials.membership, threshold, wider)
-        for _, threshold, wider in _with_wider(trials, fprs)
-    ]
+    rates = trials.hits(trials.membership, fprs).estimates(trials.level)
     return evidence.Curve(
         fpr=fprs,
         tpr=tuple(r.value for r in rates),
@@ -214,14 +212,6 @@ def curve(trials: Trials, fprs: tuple[float, ...] = GRID) -> evidence.Curve:
         high=tuple(r.high for r in rates),
         level=trials.level,
     )
-
-
-def _with_wider(
-    trials: Trials, fprs: tuple[float, ...]
-) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    wider = tuple(min(WIDER * fpr, 1.0) for fpr in fprs)
-    found = trials.thresholds(fprs + wider)
-    yield from zip(fprs, found[: len(fprs)], found[len(fprs) :], strict=True)
 
 
 def carried_over(
