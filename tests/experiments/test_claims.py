@@ -8,7 +8,7 @@ import pytest
 from limbeck import Estimate
 from limbeck.errors import OptionError
 from limbeck.experiments import published
-from limbeck.experiments.claims import Claim, Measured, Verdict, together
+from limbeck.experiments.claims import Claim, Measured, Verdict, more, together
 
 
 def measured(low: float, high: float, lowest: float = 0.4, highest: float = 0.6) -> Measured:
@@ -38,6 +38,12 @@ def test_one_sided_ranges_and_figures_without_an_interval() -> None:
     assert measured(0.1, 0.2, 0.21, math.inf).verdict == "disagrees"
     assert Measured("x", Estimate(0.5), lowest=0.4).verdict == "can't tell"
     assert Measured("x", Estimate(math.nan), lowest=0.4).verdict == "can't tell"
+
+
+def test_a_difference_that_is_to_be_more_holds_from_zero_on() -> None:
+    found = [more("a less b", Estimate(low + 0.05, low, low + 0.1)) for low in (0.0, -0.01, -0.2)]
+    assert [one.verdict for one in found] == ["agrees", "can't tell", "disagrees"]
+    assert found[0].wanted == "at least +0.0 points"
 
 
 def test_a_claim_fails_with_one_figure_and_holds_with_all() -> None:
