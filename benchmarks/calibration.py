@@ -280,15 +280,15 @@ def alarms(repetitions: int, seed: int) -> None:
     for _ in range(repetitions):
         observed = _nothing(g, 64, 100)
         right = right_guesses(observed.signals[:, 0].astype(float), observed.membership, 100)
-        looks = [
+        bounds = [
             one_run_p_value(400 * k, 400 * k, int(v), 0.0, DELTA)
             for k, v in enumerate(np.cumsum(right)[3::4], 1)
         ]
         hits = g.binomial(50, 0.01, 64) / 50
         stops.append(
             (
-                min(looks) <= 0.05,
-                any(p <= 1 - level_at_look(k) for k, p in enumerate(looks, 1)),
+                min(bounds) <= 0.05,
+                any(p <= 1 - level_at_look(k) for k, p in enumerate(bounds, 1)),
                 evidence_above(right / 100, guess_limit(0.0, DELTA, 100, 100)).max() >= 20,
                 evidence_above(hits, 0.01).max() >= 20,
             )
@@ -350,8 +350,8 @@ def records(repetitions: int, seed: int) -> None:
         truth = tpr * prior / (tpr * prior + fpr * (1 - prior))
         covered = []
         for _ in range(20 * repetitions):
-            found = positive_predictive_value(_rate(g, tpr), _rate(g, fpr), prior)
-            covered.append(found.low <= truth <= found.high)
+            precision = positive_predictive_value(_rate(g, tpr), _rate(g, fpr), prior)
+            covered.append(precision.low <= truth <= precision.high)
         print(
             f"{100 * np.mean(covered):5.1f}  90% interval of the precision at TPR {tpr}, "
             f"FPR {fpr}, prior {prior}"

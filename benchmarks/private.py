@@ -86,8 +86,8 @@ def perform(
             continue
         trainer = Standard(recipe="full" if _drawn(cell) else "confirm")
         started = time.process_time()
-        classifier = trainer.fit(SyntheticDataset.load(folder), seed=1000 * cell.seed + network)
-        accuracy = classifier.accuracy(test)
+        trained = trainer.fit(SyntheticDataset.load(folder), seed=1000 * cell.seed + network)
+        accuracy = trained.accuracy(test)
         write_json(judged_file, {"seconds": time.process_time() - started, "accuracy": accuracy})
 
 
