@@ -7,10 +7,9 @@ from torch.nn import functional as F
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import DatasetError, OptionError
 from limbeck.nn.networks import make
-from limbeck.nn.unet import UNet
 from limbeck.synthesize.generate import diffusion
 from limbeck.synthesize.generate.cgan import CGAN, judged
-from limbeck.synthesize.generate.diffusion import Diffusion, denoised, ladder, noised, signal
+from limbeck.synthesize.generate.diffusion import Diffusion
 
 
 def test_the_discriminators_penalty_is_the_squared_slope_on_real_records():
@@ -28,55 +27,6 @@ def test_the_discriminators_penalty_is_the_squared_slope_on_real_records():
     torch.testing.assert_close(
         judged(network, real, labels), network(real)[torch.arange(6), labels]
     )
-
-
-def test_the_share_of_the_signal_is_the_published_product():
-    shares, expected = signal("cpu"), 1.0
-    for t in range(1, 1001):
-        expected *= 1 - (1e-4 + (0.02 - 1e-4) * (t - 1) / 999)
-        if t in (1, 2, 500, 1000):
-            assert float(shares[t]) == pytest.approx(expected, rel=1e-5)
-    assert shares[0] == 1 and shares[1000] < 5e-5
-
-
-@pytest.mark.parametrize(("start", "jumps"), [(1000, 1), (1000, 7), (300, 50)])
-def test_sampling_with_the_true_noise_gives_the_record_back(start, jumps):
-    """Where all data is one record, the noise is known exactly, and so is the sample."""
-    record = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    shares = signal("cpu")
-
-    class Exact(UNet):
-        def forward(self, images, times, labels):
-            kept = shares[(times * 1000).round().long()].view(-1, 1, 1, 1)
-            return (images - kept.sqrt() * record) / (1 - kept).sqrt()
-
-    added = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(1))
-    noisy = noised(record, added, shares[[start]])
-    times = torch.linspace(start, 0, jumps + 1).round().long()
-    network = Exact((1, 4, 4), 2, width=4, seed=0)
-    found = denoised(network, noisy, torch.zeros(3, dtype=torch.int64), times)
-    torch.testing.assert_close(found, record, rtol=0, atol=2e-3)
-
-
-def test_the_ladder_goes_down_from_the_start_to_the_record():
-    assert ladder(4, 1.0).tolist() == [1000, 750, 500, 250, 0]
-    assert ladder(4, 0.5).tolist() == [500, 250, 0]
-    assert ladder(25, 0.0001).tolist() == [1, 0]
-
-
-@pytest.mark.parametrize("shape", [(1, 8, 8), (2, 5, 11)])
-def test_the_u_net_hears_time_and_label_and_sees_one_image_at_a_time(shape):
-    generator = torch.Generator().manual_seed(0)
-    network = UNet(shape, 3, width=4, seed=0)
-    torch.nn.init.normal_(network.out.weight, generator=generator)
-    x = torch.randn(4, *shape, generator=generator)
-    times, labels = torch.full((4,), 0.5), torch.zeros(4, dtype=torch.int64)
-    with torch.no_grad():
-        plain = network(x, times, labels)
-        assert plain.shape == x.shape
-        assert not torch.allclose(plain, network(x, times / 2, labels), atol=1e-3)
-        assert not torch.allclose(plain, network(x, times, labels + 1), atol=1e-3)
-        torch.testing.assert_close(plain[2:3], network(x[2:3], times[:1], labels[:1]))
 
 
 def test_image_starts_come_from_private_images_and_are_declared(tiny_images):
@@ -102,6 +52,12 @@ def test_tables_are_refused_by_diffusion_and_served_by_cgan():
         CGAN(network="convnet2").resolve(table)
 
 
+def test_the_missing_extra_is_named(tiny_images, monkeypatch):
+    monkeypatch.setattr(diffusion, "find_spec", lambda name: None)
+    with pytest.raises(OptionError, match=r"limbeck\[generate\]"):
+        Diffusion().resolve(tiny_images)
+
+
 def test_training_asks_for_the_noise_that_was_added(tiny_images, monkeypatch):
     """At the first step the U-Net says about nothing: the loss is that of the added noise."""
     losses = []
@@ -112,6 +68,8 @@ def test_training_asks_for_the_noise_that_was_added(tiny_images, monkeypatch):
         return mse(found, added)
 
     monkeypatch.setattr(diffusion.F, "mse_loss", noted)
+    before = torch.get_rng_state()
     Diffusion(ipc=1, steps=1, width=4, jumps=1).synthesize(tiny_images, seed=0)
+    assert torch.equal(torch.get_rng_state(), before), "diffusers draws from global state"
     [(loss, power)] = losses
     assert power == pytest.approx(1.0, abs=0.1) and loss == pytest.approx(power, rel=0.3)

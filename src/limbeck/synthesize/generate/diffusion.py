@@ -1,12 +1,11 @@
 """Class-conditional diffusion: DDPM training, DDIM sampling, from noise or from private images."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int64
 from pydantic import Field
-from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck import coins
@@ -15,7 +14,6 @@ from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import OptionError
 from limbeck.nn.average import Average
 from limbeck.nn.fit import Adam, cosine
-from limbeck.nn.unet import UNet
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Progress, Synthesizer
@@ -23,7 +21,6 @@ from limbeck.synthesize.form import Form
 from limbeck.synthesize.initialise.base import labels
 from limbeck.synthesize.initialise.real import pick
 
-TIMES = 1000  # of the forward process, T in the papers
 _AT_ONCE = 500  # images that are sampled together
 _LAST = 10  # the running mean of weights goes over about one in so many of the steps
 
@@ -52,19 +49,20 @@ class Diffusion(Synthesizer):
         noised up to the time ``strength`` of 1000 and sampled from there: 1 is nearly noise, small
         numbers give the private images back.
     steps, batch: of training. learning_rate: of Adam, falling to zero as a cosine.
-    width: of the U-Net (see ``nn.unet``), of whose weights a running mean samples.
+    width: of the U-Net (see ``nn.denoiser``), of whose weights a running mean samples.
+    jumps: of sampling from noise; from private images, ``strength`` of them.
 
-    Serves images; tables are refused.
+    U-Net, noising and sampling are those of ``diffusers``. Serves images; tables are refused.
     """
 
     ipc: Annotated[int, Field(ge=1)] = 100
     start: Literal["label", "image"] = "label"
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
-    steps: Annotated[int, Field(ge=1)] = 600
+    steps: Annotated[int, Field(ge=1)] = 400
     batch: Annotated[int, Field(ge=1)] = 64
     learning_rate: Annotated[float, Field(gt=0)] = 0.002
     width: Annotated[int, Field(ge=1)] = 16
-    jumps: Annotated[int, Field(ge=1, le=TIMES)] = 20
+    jumps: Annotated[int, Field(ge=1, le=1000)] = 20
 
     @property
     def holds_real_records(self) -> bool:
@@ -76,13 +74,17 @@ class Diffusion(Synthesizer):
         return self.ipc if self.start == "image" else 0
 
     def resolve(self, private: LabeledDataset) -> "Diffusion":
-        """Refuses tables, and classes with fewer records than the starts need."""
+        """Refuses tables, classes with fewer records than the starts need, and a missing extra."""
         if not private.is_images:
             raise OptionError(
                 f"diffusion: records of {private.name} have shape {private.shape}; it needs images "
                 "of shape (channels, height, width): for tables use cgan"
             )
         self.require_records(private)
+        if find_spec("diffusers") is None:
+            raise OptionError(
+                "diffusion needs diffusers; install it with pip install 'limbeck[generate]'"
+            )
         return self
 
     def abridged(self) -> tuple["Diffusion", float]:
@@ -98,79 +100,38 @@ class Diffusion(Synthesizer):
         progress: Progress | None = None,
     ) -> SyntheticDataset:
         self.resolve(private)
+        # Not at the top: without the extra the method is still listed, and this takes seconds.
+        from limbeck.nn.denoiser import Denoiser
+        from limbeck.synthesize.generate.denoising import TIMES, backwards, denoised, forwards
+
         form = Form.of(private)
-        noise = UNet(form.shape, len(form.classes), width=self.width, seed=seed).to(device)
-        kept = signal(device)
-        decay = max(0.0, 1 - _LAST / self.steps)
-        optimiser, average = Adam(noise.parameters()), Average(noise, decay)
+        noise = Denoiser(form.shape, len(form.classes), width=self.width, seed=seed).to(device)
+        process = forwards()
+        optimiser = Adam(noise.parameters())
+        average = Average(noise, max(0.0, 1 - _LAST / self.steps))
         drawn = coins.generator(seed, "training")
         for step in range(self.steps):
             at = torch.randint(len(private), (self.batch,), generator=drawn)
-            times = torch.randint(1, TIMES + 1, (self.batch,), generator=drawn).to(device)
+            times = torch.randint(TIMES, (self.batch,), generator=drawn).to(device)
             images, known = private.inputs[at].to(device), private.labels[at].to(device)
             added = torch.randn(images.shape, generator=drawn).to(device)
-            noisy = noised(2 * images - 1, added, kept[times])
-            loss = F.mse_loss(noise(noisy, times / TIMES, known), added)
-            rate = self.learning_rate * cosine(step, self.steps)
-            optimiser.minimise(loss, rate)
+            noisy = process.add_noise(2 * images - 1, added, times)
+            loss = F.mse_loss(noise(noisy, times, known), added)
+            optimiser.minimise(loss, self.learning_rate * cosine(step, self.steps))
             average.follow(noise)
             if progress is not None:
                 # Sampling takes long: no state is shown on the way.
                 progress((step + 1) / self.steps, None)
-        return self._sampled(average.network, private, form, seed, device)
 
-    def _sampled(
-        self, noise: UNet, private: LabeledDataset, form: Form, seed: int, device: str
-    ) -> SyntheticDataset:
         wanted = labels(len(form.classes), self.ipc)
-        added = torch.randn(len(wanted), *form.shape, generator=coins.generator(seed, "images"))
-        times = ladder(self.jumps, 1.0)
+        images = torch.randn(len(wanted), *form.shape, generator=coins.generator(seed, "images"))
+        back = backwards(self.jumps, 1.0 if self.start == "label" else self.strength)
         if self.start == "image":
-            times = ladder(self.jumps, self.strength)
             everyone = torch.ones(len(private), dtype=torch.bool)
             chosen = private.inputs[pick(private, everyone, self.ipc, seed)]
-            added = noised(2 * chosen - 1, added, signal("cpu")[times[:1]])
-        blocks = zip(added.split(_AT_ONCE), wanted.split(_AT_ONCE), strict=True)
-        made = [denoised(noise, x.to(device), y.to(device), times).cpu() for x, y in blocks]
-        images = ((torch.cat(made) + 1) / 2).clamp(0, 1)
-        return self.release(images, wanted, form)
-
-
-def signal(device: str) -> Float[Tensor, " times"]:
-    """a_t for t from 0 to 1000: the share of a noised record's variance that is the record's."""
-    betas = torch.linspace(1e-4, 0.02, TIMES, dtype=torch.float64)
-    shares = torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas).cumprod(0)])
-    return shares.float().to(device)
-
-
-def noised(
-    images: Float[Tensor, "n c h w"], added: Float[Tensor, "n c h w"], kept: Float[Tensor, " k"]
-) -> Float[Tensor, "n c h w"]:
-    """sqrt(a) x + sqrt(1 - a) e; one share a for all images, or one each."""
-    share = kept.view(-1, 1, 1, 1)
-    found: Tensor = share.sqrt() * images + (1 - share).sqrt() * added
-    return found
-
-
-def ladder(jumps: int, strength: float) -> Int64[Tensor, " steps"]:
-    """Times from ``strength`` of 1000 down to 0, as many jumps as that share of ``jumps``."""
-    count = max(1, round(jumps * strength))
-    return torch.linspace(max(1.0, TIMES * strength), 0, count + 1).round().long()
-
-
-@torch.no_grad()
-def denoised(
-    noise: UNet,
-    images: Float[Tensor, "n c h w"],
-    known: Int64[Tensor, " n"],
-    times: Int64[Tensor, " steps"],
-) -> Float[Tensor, "n c h w"]:
-    """Images of the first time taken to the last, without noise of its own (DDIM, eta = 0)."""
-    kept = signal(str(images.device))
-    for now, then in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
-        found = noise(images, torch.full_like(known, now) / TIMES, known)
-        clean = ((images - (1 - kept[now]).sqrt() * found) / kept[now].sqrt()).clamp(-1, 1)
-        # What is left of the noise once the record was cut to its range.
-        found = (images - kept[now].sqrt() * clean) / (1 - kept[now]).sqrt()
-        images = kept[then].sqrt() * clean + (1 - kept[then]).sqrt() * found
-    return images
+            images = back.add_noise(2 * chosen - 1, images, back.timesteps[:1])
+        blocks = zip(images.split(_AT_ONCE), wanted.split(_AT_ONCE), strict=True)
+        made = [
+            denoised(average.network, back, x.to(device), y.to(device)).cpu() for x, y in blocks
+        ]
+        return self.release(((torch.cat(made) + 1) / 2).clamp(0, 1), wanted, form)
