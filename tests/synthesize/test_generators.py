@@ -11,6 +11,8 @@ from limbeck.synthesize.generate import diffusion
 from limbeck.synthesize.generate.cgan import CGAN, judged
 from limbeck.synthesize.generate.diffusion import Diffusion
 
+pytest.importorskip("diffusers", reason="diffusion needs the extra 'generate'")
+
 
 def test_the_discriminators_penalty_is_the_squared_slope_on_real_records():
     network = make("mlp", (1, 4, 4), 3, width=5, seed=0)
