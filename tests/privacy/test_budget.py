@@ -124,7 +124,7 @@ def test_adaptive_spending_passes_the_filter_and_never_composes_by_pld(monkeypat
     def refuse(*_others, **_words):
         raise AssertionError("privacy loss distributions of an adaptive ledger")
 
-    monkeypatch.setattr("limbeck.privacy.budget.epsilon_declared", refuse)
+    monkeypatch.setattr("limbeck.privacy.ledger.epsilon_declared", refuse)
     budget = Budget(data(), epsilon=2.0)
     first = budget.release("first", flat, Bound.of(1.0), 0.25)
     # What is asked next, and for how much, follows from the noisy answer.

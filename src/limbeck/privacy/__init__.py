@@ -11,7 +11,8 @@ shards.py     disjoint parts of the records, whose bounded answers are summed wi
 blocks.py     answers of several sets of records: side by side, cut to a norm, with noise
 queries.py    a noisy sum as it is asked for: its sensitivity, and the event that it becomes
 noisy_sum.py  a sum with its noise, drawn once
-budget.py     the owner of the private data: it spends before it answers, and writes the ledger
+ledger.py     what is spent, on which events, what they come to; more than there is is refused
+budget.py     the owner of the private data: it spends before it answers
 shared.py     the clean sums of all shadow runs of an audit at once; no release goes through it
 words.py      a guarantee in sentences, for cards and the command line
 claim.py      the options epsilon, delta, adjacency and unit of every private method

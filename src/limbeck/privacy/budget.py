@@ -1,13 +1,10 @@
 """The owner of the private data: it spends before it answers, and refuses once all is spent.
 
-All releases are Gaussian, and may be chosen after looking at earlier ones: with the whole privacy
-stated as mu-GDP, a filter that stops before the sum of the squares of their mu exceeds mu^2 keeps
-mu-GDP under full adaptivity [Smith and Thakurta 2022, arXiv:2210.17520].
+What may still be asked, and with how much noise, the ledger says (``ledger``). Here a clean sum is
+computed and noised in one go, or the records are handed to a sampler or to shards, which do that.
 """
 
-import math
 from collections.abc import Iterable
-from dataclasses import replace
 
 import torch
 from jaxtyping import Int64
@@ -15,21 +12,16 @@ from torch import Tensor
 
 from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
-from limbeck.errors import BudgetError, OptionError
+from limbeck.errors import OptionError
 from limbeck.privacy import sums
-from limbeck.privacy.accountant import epsilon_declared, multiplier
-from limbeck.privacy.gaussian import epsilon_of, mu_of
+from limbeck.privacy.ledger import Ledger
 from limbeck.privacy.noisy_sum import NoisySum, noised, noised_products
 from limbeck.privacy.queries import Query
 from limbeck.privacy.records import Bound, Embedding, Statistic, embed
-from limbeck.privacy.sampled import GRID, Sampler, Steps, multiplier_for
-from limbeck.privacy.sampled import MECHANISM as SAMPLED
-from limbeck.privacy.shards import Shards, declare
+from limbeck.privacy.sampled import Sampler
+from limbeck.privacy.shards import Shards
 from limbeck.privacy.shared import Shared
 from limbeck.types import Adjacency, Event, Guarantee, Unit
-
-_ROUNDING = 1e-9
-"""By how much shares that are meant to add up to 1 may exceed it; the excess is not spent."""
 
 
 def protected(private: LabeledDataset, unit: Unit | None) -> Unit:
@@ -71,15 +63,11 @@ class Budget:
         among: tuple[Shared, int] | None = None,
     ) -> None:
         assert among is None or insecure_seed is not None, "a release shares nothing"
-        if adjacency not in ("add-remove", "replace-one"):
-            raise OptionError(f"adjacency is 'add-remove' or 'replace-one', not {adjacency!r:.40}")
-        self._mu = math.inf if epsilon is None else mu_of(epsilon, delta)
         self.shape, self.classes = private.shape, private.classes
-        self.epsilon, self.delta, self.adjacency = epsilon, delta, adjacency
         self.unit: Unit = protected(private, unit)
+        self.epsilon = epsilon
+        self._ledger = Ledger(epsilon=epsilon, delta=delta, adjacency=adjacency, unit=self.unit)
         self._private = private
-        self._events: list[Event] = []
-        self._spent: list[float] = []
         self._insecure_seed = insecure_seed
         self._among = among
         self._kept: tuple[Embedding, Tensor] | None = None
@@ -87,28 +75,17 @@ class Budget:
     @property
     def left(self) -> float:
         """The share of the budget, in mu^2, that is not spent."""
-        return max(0.0, 1.0 - math.fsum(self._spent))
+        return self._ledger.left
 
     @property
     def events(self) -> tuple[Event, ...]:
         """The ledger so far; without noise there is none."""
-        return () if self.epsilon is None else tuple(self._events)
+        return self._ledger.events
 
     @property
     def guarantee(self) -> Guarantee | None:
         """What holds of everything released so far; None without noise that is secret."""
-        if self.epsilon is None or self._insecure_seed is not None:
-            return None
-        mu = None
-        if any(event.mechanism == SAMPLED for event in self._events):
-            spent = epsilon_declared(self._events, self.delta, self.adjacency, grid=GRID)
-        else:
-            mu = math.hypot(*(event.count**0.5 / multiplier(event) for event in self._events))
-            if mu > self._mu:
-                raise BudgetError("more was released than the budget allows; claim nothing")
-            spent = epsilon_of(mu, self.delta)
-        epsilon = min(spent, self.epsilon)
-        return Guarantee(epsilon, self.delta, self.adjacency, self.unit, self.events, mu)
+        return None if self._insecure_seed is not None else self._ledger.guarantee
 
     def release(
         self,
@@ -132,7 +109,7 @@ class Budget:
         BudgetError, before anything is read, where less is left.
         """
         query = Query(name, share, reach=bound.reach)
-        scale = self._spend(query)
+        scale = self._ledger.query(query)
         total = self._sum(query, statistic, bound, by_class, after, fixed, device)
         noisy = noised(total, scale, self._noise_seed(""))
         return NoisySum(noisy.double() * bound.step, scale * bound.step)
@@ -157,7 +134,7 @@ class Budget:
         """
         bound = Bound.of(norm, sums.PRODUCT_BITS)
         query = Query(name, share, products=True, reach=bound.reach)
-        scale = self._spend(query)
+        scale = self._ledger.query(query)
         total = self._sum(query, statistic, bound, by_class, after, fixed, device)
         noisy = noised_products(total, scale, self._noise_seed)
         return NoisySum(noisy.double() * bound.step**2, scale * bound.step**2)
@@ -179,19 +156,7 @@ class Budget:
         hands its rows inputs and labels. BudgetError where anything was spent before: the losses
         of sampled steps add up by privacy loss distributions, for what is declared beforehand.
         """
-        if self._spent:
-            raise BudgetError(
-                f"{name}: sampled steps take the whole privacy budget, and {self.left:.3g} of it "
-                "is left; declare them first and alone"
-            )
-        self._spent.append(1.0)
-        noise_multiplier = 0.0
-        if self.epsilon is not None:
-            noise_multiplier = multiplier_for(
-                self.epsilon, self.delta, self.adjacency, rate=rate, count=count
-            )
-        declared = Steps(rate, count, noise_multiplier, norm)
-        self._events.append(declared.event(name))
+        declared = self._ledger.steps(name, rate=rate, count=count, norm=norm)
         return Sampler(
             self._private.inputs,
             self._private.labels,
@@ -210,19 +175,9 @@ class Budget:
         norm: that the answer of each part is cut to. BudgetError, before anything is read, where
         less is left. The noise is floating point (see ``entropy``).
         """
-        affordable = self._afford(name, share)
-        self._spent.append(affordable)
-        turns = declare(
-            shards=shards,
-            norm=norm,
-            count=count,
-            mu=math.sqrt(affordable) * self._mu,
-            classes=len(self.classes),
-            adjacency=self.adjacency,
-            unit=self.unit,
+        turns = self._ledger.turns(
+            name, shards=shards, norm=norm, count=count, share=share, classes=len(self.classes)
         )
-        if self.epsilon is not None:
-            self._events.append(turns.event(name))
         return Shards(
             self._private,
             turns,
@@ -230,29 +185,6 @@ class Budget:
             device=device,
             insecure_seed=self._noise_seed("shards"),
         )
-
-    def _afford(self, name: str, share: float) -> float:
-        """The share of the budget that may be spent where ``share`` is asked for."""
-        if not 0 < share <= 1:
-            raise OptionError(f"{name}: a share of the budget is in (0, 1], not {share:g}")
-        left = self.left
-        if share > left + _ROUNDING or left == 0.0:
-            raise BudgetError(
-                f"{name}: {share:.3g} of the privacy budget asked for, {left:.3g} "
-                "left; ask for a smaller share or start anew with other data"
-            )
-        return min(share, left)
-
-    def _spend(self, query: Query) -> float:
-        """Enter a query in the ledger and return the scale of its noise, in grid steps."""
-        affordable = replace(query, share=self._afford(query.name, query.share))
-        if self.epsilon is None:
-            self._spent.append(affordable.share)
-            return 0.0
-        event = affordable.event(self._mu, self.adjacency)
-        self._events.append(event)
-        self._spent.append((1 / multiplier(event) / self._mu) ** 2)
-        return event.noise_scale
 
     def _sum(
         self,
@@ -296,4 +228,4 @@ class Budget:
         """Of noise that is to be repeatable: another seed for every event and part of it."""
         if self._insecure_seed is None:
             return None
-        return coins.derive(self._insecure_seed, "noise", len(self._events), part)
+        return coins.derive(self._insecure_seed, "noise", len(self.events), part)

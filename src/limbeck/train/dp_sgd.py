@@ -3,19 +3,16 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
-from limbeck.nn import augment
-from limbeck.nn.fit import MomentumSGD
 from limbeck.nn.networks import deepest, make
-from limbeck.nn.record_gradients import RecordGradients, averaged
 from limbeck.privacy import noise
 from limbeck.privacy.accountant import epsilon_declared
 from limbeck.privacy.budget import protected
@@ -26,11 +23,11 @@ from limbeck.registry import register
 from limbeck.train.base import Trainer, TrainingSet, targets
 from limbeck.train.levels import LEVELS
 from limbeck.train.network_classifier import StandardClassifier
+from limbeck.train.noisy_sgd import noisy_sgd, shared_views
 from limbeck.types import Adjacency, Event, Guarantee, Unit
 
 _COUNT_SHARE = 0.01  # of the budget, in mu^2, for the number of records
 _WIDTH = 16
-_AT_ONCE = 1 << 23  # numbers in the per-record gradients held at once: 32 MiB
 
 
 @register(
@@ -200,7 +197,6 @@ class DPSGD(Trainer):
         assert this.network and this.learning_rate and this.views, "resolved"
         classes = len(data.classes)
         network = make(this.network, data.shape, classes, width=this.width, seed=seed).to(device)
-        means = [p.detach().clone() for p in network.parameters()]
         sampler = Sampler(
             data.inputs,
             targets(data),
@@ -215,47 +211,21 @@ class DPSGD(Trainer):
         if expected is None:
             assert sampler.counted is not None, "counted where it is not public"
             expected = max(1.0, sampler.counted * sampler.steps.rate)
-        size = sum(p.numel() for p in means) * this.views
-        chunk = max(1, min(64, _AT_ONCE // size))
-        optimiser = MomentumSGD(network.parameters())
-        transforms = coins.generator(seed, "augment")
-        with RecordGradients(network) as gradients:
-            for step in range(sampler.steps.count):
-                views = this._views(transforms, data)
-
-                def rows(inputs: Tensor, wanted: Tensor, views: _Views = views) -> list[Tensor]:
-                    seen = torch.cat([view(inputs) for view in views])
-                    found = gradients(seen, wanted.repeat(len(views), 1))
-                    return averaged(found, len(views))
-
-                sums = sampler.step(rows, chunk=chunk)
-                optimiser.step([s / expected for s in sums], this.learning_rate)
-                # While there are few steps, the average forgets where it began.
-                kept = min(this.average, (1 + step) / (10 + step))
-                for mean, p in zip(means, network.parameters(), strict=True):
-                    mean.lerp_(p.detach(), 1 - kept)
+        coin = coins.generator(seed, "augment")
+        means = noisy_sgd(
+            network,
+            sampler,
+            partial(shared_views, coin, data.shape, mirror=data.mirror, count=this.views),
+            views=this.views,
+            expected=expected,
+            learning_rate=this.learning_rate,
+            average=this.average,
+        )
         made = make(this.network, data.shape, classes, width=this.width, seed=seed).to(device)
         with torch.no_grad():
             for p, mean in zip(made.parameters(), means, strict=True):
                 p.copy_(mean)
         return StandardClassifier(made)
-
-    def _views(self, generator: torch.Generator, data: TrainingSet) -> "_Views":
-        """The record itself and augmentations, the same for all records: no coin is keyed by place.
-
-        Coins drawn record by record would shift where one record is missing, and the others'
-        gradients with them.
-        """
-        assert self.views, "resolved"
-        return [
-            augment.identity()
-            if k == 0
-            else augment.draw(generator, data.shape, mirror=data.mirror)
-            for k in range(self.views)
-        ]
-
-
-_Views = Sequence[augment.Transform]
 
 
 def _network(shape: tuple[int, ...]) -> str:
