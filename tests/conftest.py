@@ -1,6 +1,7 @@
 """Shared set-up: shapes and types are checked while testing, and small datasets to test with."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,16 @@ def whole_audits() -> Iterator[None]:
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def quick_attackers() -> Iterator[None]:
+    """An attacker's own networks take ten steps and not 150, in audits by this process alone.
+
+    For modules where what he finds is not the matter: his attack has tests of its own.
+    """
+    from limbeck.audit.images import retrained
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(retrained, "Standard", partial(retrained.Standard, steps=10))
+        yield

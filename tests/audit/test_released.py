@@ -15,7 +15,7 @@ from limbeck.synthesize.select.random_subset import RandomSubset
 from limbeck.train.base import Classifier
 from limbeck.train.kernel_ridge import KernelRidge
 
-pytestmark = pytest.mark.usefixtures("whole_audits")
+pytestmark = pytest.mark.usefixtures("whole_audits", "quick_attackers")
 
 SIZES = Preset(8, 0, 1, canaries=10, ordinary=120, control=80, views=1, networks=1)
 

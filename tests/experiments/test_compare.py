@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jaxtyping import config
 
 from limbeck.audit.images.copying import copying
 from limbeck.audit.images.measures import L2
@@ -24,7 +23,7 @@ from limbeck.mechanism.pipeline import Pipeline
 from limbeck.train.dp_sgd import DPSGD
 from limbeck.types import Estimate
 
-pytestmark = pytest.mark.usefixtures("whole_audits")
+pytestmark = pytest.mark.usefixtures("whole_audits", "quick_attackers")
 
 HOSTILE = "<script>alert(1)</script> & 'quoted'"
 GIVEN: dict[str, Any] = {
@@ -37,6 +36,7 @@ GIVEN: dict[str, Any] = {
         "ordinary": 0,
         "control": 10,
         "views": 1,
+        "networks": 1,
     },
     "mechanisms": {
         HOSTILE: {"method": "random-subset", "options": {"ipc": 2}},
@@ -51,14 +51,6 @@ GIVEN: dict[str, Any] = {
     },
 }
 ALONE = {**GIVEN, "company": False}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unchecked() -> Any:
-    """Audits call small functions thousands of times: tests of their own check their shapes."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module", autouse=True)
