@@ -1,7 +1,8 @@
 """Options that several commands share, each defined once.
 
 A command declares a parameter of one of these dataclasses; ``expand`` puts the fields in its
-place, as options of their own, and hands the command the dataclass.
+place, as options of their own, and hands the command the dataclass. Options that stand alone are
+types that a parameter is annotated with.
 """
 
 import dataclasses
