@@ -11,6 +11,7 @@ pytest.importorskip("diffusers", reason="diffusion needs the extra 'generate'")
 
 from limbeck.nn.denoiser import Denoiser
 from limbeck.synthesize.generate.denoising import TIMES, backwards, denoised, forwards
+from limbeck.synthesize.generate.diffusion import Diffusion
 
 # a_t at the times 0 to 999, in double precision from the published betas.
 SHARES = list(
@@ -111,3 +112,10 @@ def test_fine_sampling_draws_from_the_distribution_that_the_denoiser_knows():
     start, mean, spread = draw(3).clamp(-2, 2), 0.1, 0.3
     found = sampled(Gaussian(mean, spread), backwards(250, 1.0), start)
     torch.testing.assert_close(found - mean, spread * start, rtol=0.025, atol=0.005)
+
+
+def test_a_trial_shortens_sampling_as_it_shortens_training():
+    short, factor = Diffusion(steps=40, jumps=20).abridged()
+    assert (short.steps, short.jumps, factor) == (10, 5, 4.0)
+    short, factor = Diffusion(steps=400, jumps=20).abridged()
+    assert (short.steps, short.jumps, factor) == (10, 1, 40.0)

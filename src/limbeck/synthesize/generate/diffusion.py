@@ -89,7 +89,9 @@ class Diffusion(Synthesizer):
 
     def abridged(self) -> tuple["Diffusion", float]:
         steps = min(self.steps, 10)
-        return replace(self, steps=steps), self.steps / steps
+        # Sampling costs as much as many steps of training: it is shortened alike.
+        jumps = max(1, round(self.jumps * steps / self.steps))
+        return replace(self, steps=steps, jumps=jumps), self.steps / steps
 
     def synthesize(
         self,
