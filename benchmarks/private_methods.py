@@ -32,7 +32,14 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "digits": {},
     "fashion-mnist": {
         "dp-merf": {"steps": 300, "batch": 10},
-        "gs-wgan": {"shards": 200, "critic_batch": 4, "steps": 60, "warmup": 20, "critic_steps": 2},
+        "gs-wgan": {
+            "shards": 100,
+            "critic_batch": 4,
+            "critic_width": 8,
+            "steps": 60,
+            "warmup": 20,
+            "critic_steps": 2,
+        },
         "psg": {"network": "convnet2", "width": 8, "rate": 0.02, "networks": 5, "inner": 2},
         "dp-kip": {"ipc": 2, "rate": 0.05, "steps": 40},
         "private-matching": {"pairs": 4, "width": 16, "steps": 60},
