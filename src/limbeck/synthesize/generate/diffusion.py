@@ -32,7 +32,7 @@ _LAST = 10  # the running mean of weights goes over about one in so many of the 
     paper="Ho, Jain & Abbeel 2020, arXiv 2006.11239",
     access="records",
     guarantee="none",
-    cost="1,400 images of 8x8: 34 CPU-seconds",
+    cost="1,400 images of 8x8: 34 to 44 CPU-seconds",
 )
 @options
 class Diffusion(Synthesizer):
