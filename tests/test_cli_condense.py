@@ -35,7 +35,8 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         def synthesize(self: RandomSubset, private: Any, **words: Any) -> SyntheticDataset:
             progress = words.pop("progress")
             made = subset(self, private, **words)
-            state = replace(made, card={**made.card, "guarantee": GUARANTEE})
+            said = {"guarantee": GUARANTEE, "in_words": ["(1, 1e-05)-differential privacy"]}
+            state = replace(made, card={**made.card, **said})
             for share in shares:
                 state.inputs.fill_(share)
                 progress(share, state)
