@@ -61,9 +61,12 @@ def test_a_claim_fails_with_one_figure_and_holds_with_all() -> None:
 def test_claims_on_paper_and_as_json() -> None:
     one = Measured("share", Estimate(0.5, 0.25, 0.75, 8), lowest=0.3)
     assert str(one) == "share: 50.0% [25.0%, 75.0%] (holds: at least 30.0%)"
+    assert str(Measured("gap", Estimate(-0.0, -1e-17, 0.0), 0.0, unit="points")).startswith(
+        "gap: +0.0 points [+0.0 points, +0.0 points]"
+    )
     difference = Measured("gap", Estimate(-0.0001, -0.02, 0.01), -0.05, 0.05, unit="points")
     assert str(difference) == (
-        "gap: +0.0 points [-2.0 points, +1.0 points] (holds: within -5.0 points to +5.0 points)"
+        "gap: -0.01 points [-2.0 points, +1.0 points] (holds: within -5.0 points to +5.0 points)"
     )
     assert str(Measured("bare", Estimate(3.14159), unit="number")) == "bare: 3.14 (no interval)"
     assert str(Measured("none", Estimate(math.nan))) == "none: not measured"

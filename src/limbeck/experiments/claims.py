@@ -129,11 +129,16 @@ def percent(rate: Estimate) -> str:
     return written(rate, "percent")
 
 
+_SMALLEST = 0.05
+"""Of percent and points, that one decimal shows."""
+
+
 def _written(value: float, unit: Unit) -> str:
     if not math.isfinite(value):
         return "not measured"
     if unit == "number":
         return f"{value:.3g}"
-    # Rounded first and then added to zero: no "-0.0".
-    hundred = round(100 * value, 1) + 0.0
-    return f"{hundred:.1f}%" if unit == "percent" else f"{hundred:+.1f} points"
+    hundred = round(100 * value, 9) + 0.0  # no "-0.0", and no dust of subtraction
+    # One digit of what would else be rounded to zero: on which side of it an end lies decides.
+    digits = ".1g" if 0 < abs(hundred) < _SMALLEST else ".1f"
+    return f"{hundred:{digits}}%" if unit == "percent" else f"{hundred:+{digits}} points"

@@ -49,6 +49,8 @@ def of_attacks(
                 for ipc in ipcs
             ),
             said.stated("accuracy_random", "accuracy_ipc10", "accuracy_ipc50"),
+            "It is about the schedule of DC that was run: at laptop scale one far shorter than the "
+            "published.",
         ),
         Claim(
             "Condensing costs accuracy beside training on all of the data.",
