@@ -7,6 +7,7 @@ import torch
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.experiments import removal
+from limbeck.experiments.dong2022_claims import of_removal
 from limbeck.experiments.removal import Grid, effects, linear_dm, slope
 
 pytestmark = pytest.mark.usefixtures("whole_audits")
@@ -82,3 +83,26 @@ def test_a_grid_that_the_data_cannot_fill_is_refused() -> None:
     with pytest.raises(OptionError, match="more records than images"):
         Grid(sizes=(20, 40), ipc=10).fits(cloud())
     GRID.fits(cloud())
+
+
+def powers(of_n: float, of_m: float, start: float = 0.0) -> dict[str, np.ndarray]:
+    """Effects that follow these powers of n and of m, each row a little off; those of a start."""
+    off = np.array([[0.99], [1.0], [1.01]])
+    n, m = (np.array(points, dtype=float) for points in (Grid().sizes, Grid().ipcs))
+    found = {}
+    for what in ("images", "weights", "losses"):
+        found[f"{what} by n"], found[f"{what} by m"] = n ** (of_n * off), m ** (of_m * off)
+    return {**found, "start by n": n ** (start + off - 1)}
+
+
+@pytest.mark.parametrize(
+    ("effects", "verdicts"),
+    [
+        (powers(-1.0, 1.0), ["agrees", "agrees", "agrees", "agrees"]),
+        (powers(-0.3, 1.0), ["disagrees", "disagrees", "agrees", "agrees"]),
+        (powers(-1.0, 2.0), ["agrees", "agrees", "disagrees", "agrees"]),
+        (powers(-1.0, 1.0, -1.0), ["agrees", "agrees", "agrees", "disagrees"]),
+    ],
+)
+def test_claims_of_removal_are_judged_by_what_bears_them_out(effects, verdicts):
+    assert [claim.verdict for claim in of_removal(effects, Grid())] == verdicts
