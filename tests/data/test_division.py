@@ -14,7 +14,7 @@ from limbeck.data import load, read
 from limbeck.data.division import coin_slice, coin_split
 from limbeck.data.sources.arrays import from_arrays, group_numbers
 from limbeck.data.sources.base import Request
-from limbeck.errors import OptionError
+from limbeck.errors import DatasetError, OptionError
 
 # Few different values, so that equal records are common.
 records = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), min_size=2, max_size=9)
@@ -135,10 +135,10 @@ def test_coins_are_fair_independent_of_each_other_and_follow_the_seed():
 
 def test_numbers_of_groups_are_their_own_and_differ():
     words = np.array(["ann", "bob", "ann", "cid"])
-    numbers = group_numbers(words)
+    numbers = group_numbers(words, "x")
     assert numbers[0] == numbers[2] and len(numbers.unique()) == 3
-    assert torch.equal(group_numbers(words[[3]]), numbers[3:]), "whoever else there is"
-    assert group_numbers(np.array([7, -3, 7])).tolist() == [7, -3, 7]
+    assert torch.equal(group_numbers(words[[3]], "x"), numbers[3:]), "whoever else there is"
+    assert group_numbers(np.array([7, -3, 7]), "x").tolist() == [7, -3, 7]
 
 
 def test_a_file_and_its_neighbour_are_divided_alike(tmp_path):
@@ -176,3 +176,15 @@ def test_a_slice_without_a_class_is_refused(tmp_path, refused):
 def test_shares_that_leave_nothing_are_refused(share):
     with pytest.raises(OptionError, match="test_share"):
         coin_split(torch.arange(3), share, 0)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["a", "", "b"], [1.0, float("nan"), 2.0], ["a", None, "b"]],
+    ids=["empty", "nan", "none"],
+)
+def test_records_without_a_group_are_no_person_of_their_own(names):
+    with pytest.raises(
+        DatasetError, match=r"x: 1 of 3 records have no group, the first is record 1"
+    ):
+        group_numbers(np.array(names), "x")

@@ -31,6 +31,10 @@ class Measured:
     highest: float = math.inf
     unit: Unit = "percent"
 
+    def __post_init__(self) -> None:
+        if not self.lowest <= self.highest:
+            raise ValueError(f"{self.what}: no figure is from {self.lowest} to {self.highest}")
+
     @property
     def decides(self) -> bool:
         """Whether the verdict depends on this figure."""

@@ -55,8 +55,8 @@ def besides(owed: Mapping[str, Any]) -> str:
 def of_slice(limit: int) -> str:
     """What is claimed where the private records were a slice of the data."""
     return (
-        f"the claim is about the {limit} records (at most) that were kept of the data: one more in "
-        "the data may exchange one of them for another, and that is not covered"
+        f"the claim is about the {limit} records (at most) that were kept of the data, and not "
+        "about which were kept"
     )
 
 

@@ -54,16 +54,26 @@ def from_arrays(
         blocks = (inputs[start : start + _BLOCK] for start in range(0, len(inputs), _BLOCK))
         return torch.cat([content_key(scale(block), "record") for block in blocks])
 
-    return Records(numbers, names, read, keys, None if groups is None else group_numbers(groups))
+    numbered = None if groups is None else group_numbers(groups, where)
+    return Records(numbers, names, read, keys, numbered)
 
 
-def group_numbers(groups: NDArray[Any]) -> Tensor:
+def group_numbers(groups: NDArray[Any], where: str) -> Tensor:
     """int64 (n,), equal where the names of the groups are: a number itself, or a hash of words.
 
     Not a rank among the names, which would change with every other group that comes or goes.
+    DatasetError where a record has no name: those without one are not one person.
     """
     if groups.dtype.kind in "biu":
         return torch.from_numpy(groups.astype(np.int64))
+    # NaN alone is unlike itself.
+    nameless = (groups != groups) | np.isin(groups.astype(str), ("", "None"))
+    if nameless.any():
+        raise DatasetError(
+            f"{where}: {int(nameless.sum())} of {len(groups)} records have no group, the first is "
+            f"record {int(nameless.argmax())}; give each a name, one of its own where nobody else "
+            "belongs to it"
+        )
     names, at = np.unique(groups, return_inverse=True)
     return bytes_keys(str(name).encode() for name in names)[torch.from_numpy(at)]
 

@@ -185,7 +185,7 @@ def _image_records(
 
     groups = None
     if request.group is not None:
-        groups = group_numbers(_values(table, request.group, path))
+        groups = group_numbers(_values(table, request.group, path), str(path))
     return Records(listed.labels, listed.classes, read, keys, groups), settled
 
 
