@@ -76,3 +76,9 @@ def test_methods_are_immutable() -> None:
 def test_what_is_no_recipe_is_refused(written: dict[str, object]) -> None:
     with pytest.raises(OptionError):
         recipe.from_recipe(written)
+
+
+def test_a_missing_option_is_named_without_all_the_others():
+    with pytest.raises(OptionError, match="'command': Field required") as caught:
+        recipe.build("command", {"ipc": 3}, "mechanism")
+    assert "given" not in str(caught.value)

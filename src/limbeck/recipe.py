@@ -78,5 +78,7 @@ def one_line(error: pydantic.ValidationError) -> str:
     for item in error.errors():
         where = ".".join(str(p) for p in item["loc"]) or "options"
         message = item["msg"].removeprefix("Value error, ")
-        parts.append(f"option {where!r}: {message} (given: {item.get('input')!r:.60})")
+        # What was given for a missing option is all the others.
+        given = "" if item["type"].startswith("missing") else f" (given: {item.get('input')!r:.60})"
+        parts.append(f"option {where!r}: {message}{given}")
     return "; ".join(parts)

@@ -82,6 +82,10 @@ def test_a_persons_records_stay_together(tmp_path):
     ("arrays", "message"),
     [
         ({"inputs": np.zeros((20, 3))}, "lacks 'labels'"),
+        (
+            {"inputs": np.zeros((20, 3)), "labels": LABELS, "classes": np.array(["a", "a"])},
+            "two classes are called 'a'",
+        ),
         ({"inputs": np.zeros((19, 3)), "labels": LABELS}, "labels have shape 20, inputs 19x3"),
         ({"inputs": np.zeros((20, 3)), "labels": LABELS[:, None]}, "labels have shape 20x1"),
         ({"inputs": np.zeros(20), "labels": LABELS}, "inputs have shape 20; they need"),

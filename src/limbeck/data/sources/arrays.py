@@ -118,6 +118,11 @@ def _numbered(
     labels: NDArray[Any], classes: tuple[str, ...] | None, where: str
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Labels as int64 and the names of the classes."""
+    if classes is not None and len(set(classes)) < len(classes):
+        twice = next(name for name in classes if classes.count(name) > 1)
+        raise DatasetError(
+            f"{where}: two classes are called {twice!r}; give each a name of its own"
+        )
     if labels.dtype.kind in "US":
         words = labels.astype(str)
         names = np.unique(words) if classes is None else np.array(classes)
