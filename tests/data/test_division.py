@@ -86,6 +86,18 @@ def test_slices_of_neighbours_differ_by_one_exchange_at_most(rows, size, seed):
             assert (whole - part).total() == (part - whole).total() <= 1
 
 
+def test_a_slice_follows_from_the_records_and_not_from_their_places():
+    keys = torch.arange(1_000) * 7 + 3
+    turned = torch.arange(999, -1, -1)
+    for seed in (0, 1):
+        found = keys[coin_slice(keys, 100, seed)]
+        assert set(keys[turned][coin_slice(keys[turned], 100, seed)].tolist()) == set(
+            found.tolist()
+        )
+    others = keys[coin_slice(keys, 100, 0)]
+    assert len(set(others.tolist()) & set(found.tolist())) < 40, "another seed, another slice"
+
+
 @settings(max_examples=30, deadline=None)
 @given(records, st.lists(st.sampled_from("pqrs"), min_size=9, max_size=9), seeds)
 def test_a_group_or_one_of_its_records_moves_nobody_else(rows, owners, seed):
