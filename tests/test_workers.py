@@ -1,12 +1,17 @@
 """Worker pools: all items come back, on one thread each, and a broken worker is no deadlock."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from limbeck import workers as module
 from limbeck.errors import OptionError
 from limbeck.workers import keep_memory, pool
 
@@ -65,3 +70,56 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path: Path) -> None:
     ):
         assert sorted(run(work, range(5))) == [0, 1, 4, 9, 16]
     assert marker.exists()
+
+
+def test_a_cluster_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(module, "_WITHOUT_WORKERS", 1.0)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
+        pool(cluster=cluster.scheduler_address) as run,
+        pytest.raises(OptionError, match="no worker for 1 seconds"),
+    ):
+        list(run(abs, [1, 2]))
+
+
+WORKING = """
+import os, sys, time
+from pathlib import Path
+from limbeck.workers import pool
+
+def work(item):
+    Path(sys.argv[1], str(os.getpid())).touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    with pool(2) as run:
+        list(run(work, range(8)))
+"""
+
+
+def alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    script, started = tmp_path / "working.py", tmp_path / "started"
+    script.write_text(WORKING)
+    started.mkdir()
+    parent = subprocess.Popen([sys.executable, str(script), str(started)])
+    try:
+        waited = time.monotonic() + 60
+        while len(list(started.iterdir())) < 2:
+            assert time.monotonic() < waited and parent.poll() is None
+            time.sleep(0.1)
+        children = [int(path.name) for path in started.iterdir()]
+        assert all(alive(pid) for pid in children)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    ended = time.monotonic() + 20
+    while any(alive(pid) for pid in children):
+        assert time.monotonic() < ended, "workers outlive their parent"
+        time.sleep(0.1)

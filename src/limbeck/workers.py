@@ -7,12 +7,15 @@ networks of this library, and one thread makes results independent of the number
 import ctypes
 import importlib
 import itertools
+import os
 import re
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -104,6 +107,27 @@ def _in_worker(function: Callable[[Item], Result], item: Item) -> Result:
     return function(item)
 
 
+def _in_child(parent: int, function: Callable[[Item], Result], item: Item) -> Result:
+    _end_with(parent)
+    return _in_worker(function, item)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """End this worker process once its parent is gone.
+
+    A process that is killed cannot stop its workers: they would finish what they were given, for
+    nobody, beside those of the run that goes on from the store.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def pool(workers: int = 1, *, cluster: str | None = None) -> Iterator[Run]:
     """Yield ``run(function, items)``, which calls ``function`` on every item, unordered.
@@ -114,7 +138,8 @@ def pool(workers: int = 1, *, cluster: str | None = None) -> Iterator[Run]:
     ``function`` and ``items`` are pickled: large NumPy arrays in them are shared through
     memory-mapped files on this machine, PyTorch tensors are copied. Items are taken from the
     iterable as workers become free. Raises what ``function`` raised, Dask's KilledWorker when an
-    item ended several workers, OptionError when the cluster cannot be reached.
+    item ended several workers, OptionError when the cluster cannot be reached or has lost all of
+    its workers. Processes on this machine end when this one does, however it ends.
     """
     if workers < 1:
         raise OptionError(f"workers must be at least 1, not {workers}")
@@ -141,11 +166,18 @@ def _loky(workers: int) -> Run:
                 n_jobs=workers, return_as="generator_unordered", batch_size=1
             )
             results: Iterator[Result] = parallel(
-                joblib.delayed(_in_worker)(function, item) for item in items
+                joblib.delayed(_in_child)(os.getpid(), function, item) for item in items
             )
         return results
 
     return run
+
+
+_LOOK = 1.0
+"""Seconds between two looks of a worker for its parent."""
+_WITHOUT_WORKERS = 300.0
+"""Seconds that a cluster may be without any worker: it may be growing, or starting them again."""
+_POLL = 0.05
 
 
 @contextmanager
@@ -177,10 +209,22 @@ def _dask(address: str) -> Iterator[Run]:
         running = distributed.as_completed(loop=client.loop, with_results=True)
         for item in itertools.islice(waiting, ahead):
             running.add(client.submit(_in_worker, shared, item, pure=False))
-        for _, result in running:
-            for item in itertools.islice(waiting, 1):
-                running.add(client.submit(_in_worker, shared, item, pure=False))
-            yield result
+        seen = time.monotonic()
+        while running.count():
+            finished = running.next_batch(block=False)
+            for _, result in finished:
+                for item in itertools.islice(waiting, 1):
+                    running.add(client.submit(_in_worker, shared, item, pure=False))
+                yield result
+            if finished or client.nthreads():
+                seen = time.monotonic()
+            elif time.monotonic() - seen > _WITHOUT_WORKERS:
+                raise OptionError(
+                    f"the cluster at {address} has had no worker for {_WITHOUT_WORKERS:.0f} "
+                    "seconds: start workers and run the same again, what is finished is kept"
+                )
+            if not finished:
+                time.sleep(_POLL)
 
     with client:
         yield run

@@ -8,7 +8,15 @@ import pytest
 from limbeck.experiments import dong2022, zhao2025
 from limbeck.experiments.removal import Grid
 from limbeck.experiments.study import Conclusion, Found, execute
-from limbeck.experiments.zhao2025_claims import canaries_kept
+from limbeck.experiments.zhao2025_claims import (
+    CORESETS,
+    DM_NOISE,
+    DM_REAL,
+    OUTLYING,
+    RANDOM,
+    UNDEFENDED,
+    canaries_kept,
+)
 
 pytestmark = pytest.mark.usefixtures("whole_audits")
 
@@ -58,6 +66,8 @@ ZHAO = zhao2025.Size(
         },
         "diffusion": {"steps": 2, "batch": 4, "width": 4, "jumps": 2},
         "forgetting": {"networks": 1, "epochs": 2, "width": 4},
+        "el2n": {"networks": 1, "epochs": 1, "width": 4},
+        "grand": {"networks": 1, "epochs": 1, "width": 4},
         "data-free-distillation": {"steps": 2, "batch": 4, "width": 4, "statistics": 0.0},
     },
     trainer=LINEAR,
@@ -145,19 +155,42 @@ def test_dong_agrees_where_nothing_leaks_and_disagrees_where_all_does(
 def test_zhao_has_a_figure_for_every_claim(zhao: tuple[zhao2025.Zhao2025, Found]) -> None:
     study, found = zhao
     complete(study.conclude(found), set(study.bench.entries))
-    kept = canaries_kept(study.bench, found[zhao2025.RANDOM])
+    kept = canaries_kept(study.bench, found[RANDOM])
     assert kept.sum() > 0 and not (kept & ~study.bench.inside).any()
     # A coreset of so large a share of each class draws its canaries with about that chance.
     assert 0.15 < kept.sum() / study.bench.inside.sum() < 0.85
-    assert not canaries_kept(study.bench, found[zhao2025.DM_NOISE]).any()
-    assert not canaries_kept(study.bench, found[zhao2025.UNDEFENDED]).any()
+    assert not canaries_kept(study.bench, found[DM_NOISE]).any()
+    assert not canaries_kept(study.bench, found[UNDEFENDED]).any()
+
+
+def test_what_every_coreset_keeps_is_shown_and_judged(
+    zhao: tuple[zhao2025.Zhao2025, Found],
+) -> None:
+    study, found = zhao
+    conclusion = study.conclude(found)
+    [table] = conclusion.tables
+    at = table.columns.index("canaries kept as they are")
+    printed = {row[0]: row[at] for row in table.rows}
+    inside = study.bench.inside
+    for name in CORESETS:
+        kept = canaries_kept(study.bench, found[name])
+        assert not (kept & ~inside).any()
+        assert printed[name].startswith(f"{100 * kept.sum() / inside.sum():.1f}%"), name
+    [claim] = [c for c in conclusion.claims if c.words.startswith("So does selection")]
+    for name in OUTLYING:
+        [measured] = [m for m in claim.measured if m.what.startswith(f"canaries kept, {name} ")]
+        more = (
+            canaries_kept(study.bench, found[name]).sum()
+            - canaries_kept(study.bench, found[RANDOM]).sum()
+        )
+        assert measured.estimate.value == pytest.approx(more / inside.sum())
 
 
 def test_canaries_in_the_start_are_told_from_those_only_trained_on(
     zhao: tuple[zhao2025.Zhao2025, Found],
 ) -> None:
     study, _ = zhao
-    forced, trained = study.bench.arms(zhao2025.DM_REAL)
+    forced, trained = study.bench.arms(DM_REAL)
     assert forced.any() and trained.any() and not (forced & trained).any()
     np.testing.assert_array_equal(forced | trained, study.bench.inside)
 

@@ -20,18 +20,16 @@ from limbeck.experiments.claims import percent
 from limbeck.experiments.stand_in import open_data
 from limbeck.experiments.study import Conclusion, Found, Table
 from limbeck.experiments.zhao2025_claims import (
+    CORESETS,
     DATA_FREE,
     DIFFUSION,
     DM_FOREIGN,
     DM_NOISE,
     DM_REAL,
     DP_SGD,
-    FORGETTING,
     FROM_IMAGES,
-    HERDING,
     KEY,
     MTT_REAL,
-    RANDOM,
     UNDEFENDED,
 )
 from limbeck.mechanism.pipeline import Pipeline
@@ -66,9 +64,8 @@ LAPTOP = Size(
         "dm": {"width": 16, "steps": 60},
         "mtt": {"width": 8, "steps": 30, "expert_count": 2, "batch": 20},
         "diffusion": {"steps": 200, "jumps": 10},
-        "herding": {},
         "forgetting": {"networks": 1},
-        "data-free-distillation": {"steps": 150},
+        "data-free-distillation": {},
     },
     trainer={"network": "convnet2", "width": 16},
     coreset_trainer={"network": "convnet2", "width": 16, "recipe": "full", "steps": 300},
@@ -85,7 +82,6 @@ GPU = Size(
         "dm": {"form": "minibatch", "steps": 20_000, "learning_rate": 1.0, "schedule": "constant"},
         "mtt": {"width": 128, "steps": 5_000, "expert_count": 100},
         "diffusion": {"steps": 100_000, "width": 128, "jumps": 50},
-        "herding": {},
         "forgetting": {"networks": 4, "epochs": 30},
         "data-free-distillation": {"steps": 50_000, "batch": 256, "width": 64},
     },
@@ -178,9 +174,7 @@ def _entries(size: Size, private: LabeledDataset) -> dict[str, Entry]:
 
     return {
         UNDEFENDED: Entry(Pipeline(None, large)),
-        RANDOM: coreset("random-subset"),
-        HERDING: coreset("herding"),
-        FORGETTING: coreset("forgetting"),
+        **{name: coreset(method) for name, method in CORESETS.items()},
         DM_REAL: condensed("dm", "real", forced=True),
         DM_NOISE: condensed("dm", "noise"),
         DM_FOREIGN: condensed("dm", f"public:{_foreign(private)}"),

@@ -16,7 +16,11 @@ from limbeck.types import Estimate
 KEY = "zhao2025"
 PAPER = "Zhao & Zhang 2025"
 UNDEFENDED, DP_SGD = "undefended", "DP-SGD"
-RANDOM, HERDING, FORGETTING = "random coreset", "herding coreset", "forgetting coreset"
+RANDOM, FORGETTING = "random coreset", "forgetting coreset"
+OUTLYING = {"k-centre coreset": "k-centre", "EL2N coreset": "el2n", "GraNd coreset": "grand"}
+TYPICAL = {"herding coreset": "herding", "prototypes coreset": "prototypes"}
+CORESETS = {RANDOM: "random-subset", FORGETTING: "forgetting", **OUTLYING, **TYPICAL}
+"""Registered names. Outlying: chosen for what is far from the others or hard to learn."""
 DATA_FREE = "data-free distillation"
 DM_REAL, DM_NOISE, DM_FOREIGN = "DM from real images", "DM from noise", "DM from foreign images"
 MTT_REAL = "MTT from real images"
@@ -133,9 +137,23 @@ def of_labels(bench: Bench, found: Found, attacked: Mapping[str, Attacked]) -> t
 
 def of_coresets(bench: Bench, found: Found, attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
     """What coresets keep of the canaries, and leak of those they keep and of the others."""
-    inside, random, forgetting = bench.inside, attacked[RANDOM], attacked[FORGETTING]
+    inside, random = bench.inside, attacked[RANDOM]
     kept = canaries_kept(bench, found[RANDOM])
     gone = inside & ~kept
+
+    def beside_random(name: str) -> tuple[Measured, ...]:
+        theirs = canaries_kept(bench, found[name])
+        return (
+            more(
+                f"canaries kept, {name} less {RANDOM}",
+                rates.difference(theirs, inside, kept, inside),
+            ),
+            more(
+                f"found at {FPR:.0%} FPR, {name} less {RANDOM}",
+                attacked[name].more_found_than(random),
+            ),
+        )
+
     return (
         Claim(
             "A random coreset publishes the canaries that it draws: they leak, the others not.",
@@ -157,17 +175,13 @@ def of_coresets(bench: Bench, found: Found, attacked: Mapping[str, Attacked]) ->
         Claim(
             "Selection by forgetting keeps more of the canaries, and leaks more.",
             PAPER,
-            (
-                more(
-                    f"canaries kept, {FORGETTING} less {RANDOM}",
-                    rates.difference(canaries_kept(bench, found[FORGETTING]), inside, kept, inside),
-                ),
-                more(
-                    f"found at {FPR:.0%} FPR, {FORGETTING} less {RANDOM}",
-                    forgetting.more_found_than(random),
-                ),
-            ),
+            beside_random(FORGETTING),
             paper(KEY).stated("kept_random", "kept_forgetting"),
+        ),
+        Claim(
+            "So does selection of records that lie far out or are hard to learn.",
+            "limbeck's control",
+            tuple(measured for name in OUTLYING for measured in beside_random(name)),
         ),
     )
 
