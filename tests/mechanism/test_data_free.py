@@ -101,7 +101,7 @@ def test_the_release_is_a_student_and_the_images_it_could_have_seen(tiny_images)
 
 def test_each_loss_can_be_left_out(tiny_images):
     whole = answers(TINY.run(tiny_images, seed=0), tiny_images)
-    for name in ("statistics", "adversarial"):
+    for name in ("statistics", "adversarial", "noise"):
         less = replace(TINY, **{name: 0.0}).run(tiny_images, seed=0)
         assert not torch.equal(answers(less, tiny_images), whole)
 
@@ -119,9 +119,15 @@ def test_recipes_shapes_and_refusals(tiny_images):
         recipe.build("data-free-distillation", {"trainer": KernelRidge()})
 
 
-def test_the_student_comes_within_ten_points_of_its_teacher(digits):
+@pytest.mark.parametrize(
+    ("network", "steps"),
+    [("mlp", 300), pytest.param("convnet2", 400, marks=pytest.mark.slow)],
+)
+def test_the_student_comes_within_ten_points_of_its_teacher(digits, network, steps):
     private, test = digits
-    method = DataFreeDistillation(Standard("mlp", "full", width=128, steps=300), steps=300)
+    width = {"mlp": 128, "convnet2": 16}[network]
+    trainer = Standard(network, "full", width=width, steps=300)
+    method = DataFreeDistillation(trainer, steps=steps)
     teacher = method.teach(private, seed=0)
     of_teacher = StandardClassifier(teacher.network).accuracy(test)
     release = method.distil(teacher, Form.of(private), seed=0)

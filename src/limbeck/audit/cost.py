@@ -13,6 +13,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.mechanism.base import Mechanism
 from limbeck.mechanism.pipeline import Pipeline
+from limbeck.synthesize.base import Synthesizer
 from limbeck.synthesize.form import Form
 from limbeck.train.base import Classifier
 from limbeck.workers import cpu_seconds, one_thread
@@ -68,18 +69,24 @@ def trial(pipeline: Pipeline, data: LabeledDataset, device: str) -> Trial:
     reading, run = 0.0, 0.0
     synthetic, classifier = None, None
     if pipeline.synthesizer is not None:
-        short, factor = pipeline.synthesizer.abridged()
+        short, _ = pipeline.synthesizer.abridged()
         some = _slice(data, short.needs_per_class)
         membership = torch.ones(1, len(some), dtype=torch.bool)
         started = cpu_seconds()
         read = short.read(some, membership, [0], device=device)
         if read is None:
-            run += factor * _timed(lambda: short.synthesize(data, seed=0, device=device))
             synthetic = short.synthesize(some, seed=0, device=device)
+            run += _whole(
+                pipeline.synthesizer, lambda one: one.synthesize(data, seed=0, device=device)
+            )
         else:
             reading = (cpu_seconds() - started) * len(data) / len(some)
-            synthetic = short.craft(read, Form.of(data), [0], device=device)[0]
-            run += factor * _timed(lambda: short.craft(read, Form.of(data), [0], device=device))
+            made = read
+            synthetic = short.craft(made, Form.of(data), [0], device=device)[0]
+            run += _whole(
+                pipeline.synthesizer,
+                lambda one: one.craft(made, Form.of(data), [0], device=device),
+            )
     if pipeline.trainer is not None:
         trainer, factor = pipeline.trainer.abridged()
         training = data if synthetic is None else synthetic
@@ -117,6 +124,23 @@ def _slice(data: LabeledDataset, least: int) -> LabeledDataset:
     share = max(least, _SLICE // len(data.classes))
     own = [(data.labels == label).nonzero()[:share, 0] for label in range(len(data.classes))]
     return data.select(torch.cat(own))
+
+
+def _whole(synthesizer: Synthesizer, make: Callable[[Synthesizer], object]) -> float:
+    """CPU-seconds of a whole run, along the line through a short one and one twice as long.
+
+    What a run pays once, however long it is, is not multiplied with its steps. Noise is set for
+    a number of steps and then remembered, so that each length runs once before it is timed.
+    """
+    (short, factor), (longer, less) = synthesizer.abridged(), synthesizer.abridged(2)
+    if less >= factor:
+        return factor * _timed(lambda: make(short))
+    make(short)
+    first = _timed(lambda: make(short))
+    make(longer)
+    second = _timed(lambda: make(longer))
+    step = max(0.0, second - first) / (1 / less - 1 / factor)
+    return max(second, min(factor * first, first + (1 - 1 / factor) * step))
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -78,8 +78,11 @@ class Synthesizer(ABC):
         """
         return self
 
-    def abridged(self) -> tuple["Synthesizer", float]:
-        """A short version for timing, and the factor by which the full one takes longer."""
+    def abridged(self, times: int = 1) -> tuple["Synthesizer", float]:
+        """A short version for timing, and the factor by which the full one takes longer.
+
+        times: how many times as long as the shortest, where it can be lengthened at all.
+        """
         return self, 1.0
 
     @abstractmethod

@@ -80,9 +80,9 @@ class GradientMatching(Condenser):
         rate = self.learning_rate or self.rates[0 if self.start.access == "records" else 1]
         return replace(self, network=network, width=width, learning_rate=rate)
 
-    def abridged(self) -> tuple["GradientMatching", float]:
+    def abridged(self, times: int = 1) -> tuple["GradientMatching", float]:
         # A network that stays as drawn has one costly step; the others of its steps are cheap.
-        outer = min(self.outer, 3) if self.inner else self.outer
+        outer = min(self.outer, 3 * times) if self.inner else self.outer
         return replace(self, networks=1, outer=outer), self.networks * self.outer / outer
 
     def synthesize(

@@ -101,8 +101,8 @@ class StatisticMatching(Condenser, SumSynthesizer):
             )
         return known
 
-    def abridged(self) -> tuple["StatisticMatching", float]:
-        steps = min(self.steps, 3)
+    def abridged(self, times: int = 1) -> tuple["StatisticMatching", float]:
+        steps = min(self.steps, 3 * times)
         return replace(self, steps=steps), self.steps / steps
 
     def read(

@@ -112,8 +112,8 @@ class PrivateMatching(PrivateCondenser):
         network, width = networks.choose(self.network, self.width, form.shape, narrow=_WIDTH)
         return replace(self, network=network, width=width)
 
-    def abridged(self) -> tuple["PrivateMatching", float]:
-        steps = min(self.steps, 3)
+    def abridged(self, times: int = 1) -> tuple["PrivateMatching", float]:
+        steps = min(self.steps, 3 * times)
         return replace(self, steps=steps), self.steps / steps
 
     def ask(self, budget: Budget, form: Form, *, device: str) -> Answers:

@@ -71,8 +71,8 @@ class PSG(SampledCondenser):
         network, width = choose(self.network, self.width, form.shape, narrow=_WIDTH)
         return replace(self, network=network, width=width)
 
-    def abridged(self) -> tuple["PSG", float]:
-        outer = min(self.outer, 2)
+    def abridged(self, times: int = 1) -> tuple["PSG", float]:
+        outer = min(self.outer, 2 * times)
         return replace(self, networks=1, outer=outer), self.networks * self.outer / outer
 
     def publish(

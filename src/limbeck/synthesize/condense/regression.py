@@ -71,10 +71,10 @@ class RegressionCondenser(Condenser):
         """How many runs are optimised as one batch."""
         return 1
 
-    def abridged(self) -> tuple["RegressionCondenser", float]:
+    def abridged(self, times: int = 1) -> tuple["RegressionCondenser", float]:
         if self.steps is None:
             return self, 1.0
-        steps = min(self.steps, 3)
+        steps = min(self.steps, 3 * times)
         return replace(self, steps=steps), self.steps / steps
 
     def synthesize(

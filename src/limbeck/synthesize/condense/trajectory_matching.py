@@ -100,13 +100,14 @@ class TrajectoryMatching(Condenser):
         network, width = networks.choose(self.network, self.width, private.shape, narrow=_WIDTH)
         return replace(self, network=network, width=width)
 
-    def abridged(self) -> tuple["TrajectoryMatching", float]:
-        if self.steps <= 3:
+    def abridged(self, times: int = 1) -> tuple["TrajectoryMatching", float]:
+        steps = 3 * times
+        if self.steps <= steps:
             return self, 1.0
         # Both halves of the work by the same factor: steps on images, records seen by experts.
-        factor = self.steps / 3
+        factor = self.steps / steps
         limit = max(1, round(self.limit * self.expert_count / factor))
-        return replace(self, steps=3, expert_count=1, limit=limit), factor
+        return replace(self, steps=steps, expert_count=1, limit=limit), factor
 
     def synthesize(
         self,

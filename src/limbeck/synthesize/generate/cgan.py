@@ -66,8 +66,8 @@ class CGAN(Synthesizer):
         make(self.network, private.shape, 2, width=1, seed=0)
         return self
 
-    def abridged(self) -> tuple["CGAN", float]:
-        steps = min(self.steps, 10)
+    def abridged(self, times: int = 1) -> tuple["CGAN", float]:
+        steps = min(self.steps, 10 * times)
         return replace(self, steps=steps), self.steps / steps
 
     def synthesize(

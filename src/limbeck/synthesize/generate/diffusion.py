@@ -87,8 +87,8 @@ class Diffusion(Synthesizer):
             )
         return self
 
-    def abridged(self) -> tuple["Diffusion", float]:
-        steps = min(self.steps, 10)
+    def abridged(self, times: int = 1) -> tuple["Diffusion", float]:
+        steps = min(self.steps, 10 * times)
         # Sampling costs as much as many steps of training: it is shortened alike.
         jumps = max(1, round(self.jumps * steps / self.steps))
         return replace(self, steps=steps, jumps=jumps), self.steps / steps

@@ -71,8 +71,8 @@ class DPMERF(PrivateSynthesizer):
     code: Annotated[int, Field(ge=1)] = 8
     public_coins: int = 0
 
-    def abridged(self) -> tuple["DPMERF", float]:
-        steps = min(self.steps, 10)
+    def abridged(self, times: int = 1) -> tuple["DPMERF", float]:
+        steps = min(self.steps, 10 * times)
         return replace(self, steps=steps), self.steps / steps
 
     @property

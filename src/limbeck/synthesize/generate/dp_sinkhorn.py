@@ -68,8 +68,8 @@ class DPSinkhorn(PrivateSynthesizer):
 
     gaussian = False  # sampled steps have no single mu
 
-    def abridged(self) -> tuple["DPSinkhorn", float]:
-        steps = min(self.steps, 10)
+    def abridged(self, times: int = 1) -> tuple["DPSinkhorn", float]:
+        steps = min(self.steps, 10 * times)
         return replace(self, steps=steps), self.steps / steps
 
     def publish(

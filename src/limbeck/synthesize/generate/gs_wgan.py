@@ -75,8 +75,8 @@ class GSWGAN(PrivateSynthesizer):
     width: Annotated[int, Field(ge=1)] = 8
     code: Annotated[int, Field(ge=1)] = 4
 
-    def abridged(self) -> tuple["GSWGAN", float]:
-        steps = min(self.steps, 5)
+    def abridged(self, times: int = 1) -> tuple["GSWGAN", float]:
+        steps = min(self.steps, 5 * times)
         # A step takes little more than what critics learn in it.
         whole = self.steps + self.warmup / self.critic_steps
         return replace(self, steps=steps, warmup=0), whole / steps
