@@ -272,6 +272,11 @@ def test_the_command_shows_what_is_there(
     assert err.startswith("cost: about")
     code, out, err = run("compare", spec, "-o", place, "--workers", "1", "--json")
     assert code == Exit.OK and "noise" in json.loads(out)["rows"][0]["name"]
+    assert "cost: about" not in err, "all of it is there: nothing is timed"
+    spec.write_text(spec.read_text().replace("noise-images", "nonesuch"))
+    code, out, err = run("compare", spec, "-o", place)
+    assert (code, out) == (Exit.USAGE, "") and err.count("\n") == 1
+    assert err.startswith(f"error: {spec}: mechanisms.noise: ")
     code, out, err = run("compare", tmp_path / "none.toml", "-o", place)
     assert (code, out) == (Exit.USAGE, "") and err.count("\n") == 1
     code, out, err = run("compare", spec, "-o", spec)

@@ -55,7 +55,7 @@ class Squares(Study):
 def test_rows_come_back_in_order_and_the_share_follows_the_cost(tmp_path: Path) -> None:
     LOG.clear()
     study, shares = Squares(), []
-    weights = forecast(study)
+    weights = forecast(study, tmp_path)
     assert weights == {"a": 6.0, "b": 2.0}
     found = execute(study, tmp_path, weights=weights, progress=lambda s, _: shares.append(s))
     assert found["a"]["squares"].tolist() == [0, 1, 4]
@@ -70,7 +70,16 @@ def test_a_killed_run_goes_on_and_equals_an_uninterrupted_one(tmp_path: Path) ->
         execute(Squares(dies_at=2), tmp_path / "killed")
     assert list(TASKS[:2]) == LOG
     LOG.clear()
-    resumed = execute(Squares(), tmp_path / "killed")
+    weights, shares = forecast(Squares(), tmp_path / "killed"), list[float]()
+    assert weights == {"b": 2.0}, "what is kept costs nothing more"
+    resumed = execute(
+        Squares(),
+        tmp_path / "killed",
+        weights=weights,
+        progress=lambda share, _: shares.append(share),
+    )
+    np.testing.assert_allclose(shares, [0, 1.0])
+    assert forecast(Squares(), tmp_path / "killed") == {}
     assert list(TASKS[2:]) == LOG
     LOG.clear()
     assert execute(Squares(), tmp_path / "killed").keys() == resumed.keys()

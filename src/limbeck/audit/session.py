@@ -32,7 +32,7 @@ from limbeck.audit.store import COST, EVIDENCE, PREVIEW, RISKS, Store
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.preview import png
 from limbeck.data.synthetic import SyntheticDataset
-from limbeck.errors import OptionError
+from limbeck.errors import OptionError, StoreError
 from limbeck.files import write_bytes
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.recipe import recipe
@@ -74,6 +74,14 @@ class Session:
             )
             for one in self.audited
         }
+
+    def finished(self, store: str | Path) -> "Audit | None":
+        """The audit that ``store`` holds of this very plan, if it is finished."""
+        try:
+            found = Audit.load(store)
+        except StoreError:
+            return None
+        return found if found.evidence.plan_hash == self.described["hash"] else None
 
     def execute(
         self,

@@ -35,13 +35,7 @@ class Store:
 
     def begin(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
         """Keep ``plan`` here, or go on with it; StoreError when the folder holds another one's."""
-        path = self.folder / PLAN
-        another = path.exists() and not self._holds(plan["hash"])
-        if another and not overwrite:
-            raise StoreError(
-                f"{self.folder} holds the audit of another plan (other data, options or seed); "
-                "choose another folder, or say that it may be overwritten"
-            )
+        another = self.holds_another(plan["hash"], overwrite=overwrite)
         try:
             if another:
                 self._clear()
@@ -55,7 +49,17 @@ class Store:
             raise StoreError(
                 f"{self.folder} cannot be written ({error.strerror}); choose another folder"
             ) from None
-        write_json(path, plan)
+        write_json(self.folder / PLAN, plan)
+
+    def holds_another(self, plan_hash: str, *, overwrite: bool) -> bool:
+        """Whether another plan's results lie here; StoreError if so, unless ``overwrite``."""
+        another = (self.folder / PLAN).exists() and not self._holds(plan_hash)
+        if another and not overwrite:
+            raise StoreError(
+                f"{self.folder} holds the audit of another plan (other data, options or seed); "
+                "choose another folder, or say that it may be overwritten"
+            )
+        return another
 
     def _holds(self, plan_hash: str) -> bool:
         written = self.read_json(PLAN)

@@ -82,12 +82,9 @@ def audit_mechanism(
         device=device,
         released=released,
     )
-    estimated = session.estimate()
-    cost = {title: one.cpu_seconds for title, one in estimated.items()}
-    if effort.strong is not None:
-        runs = STRONG_TRIALS * min(effort.strong, len(session.plan.canary))
-        cost["the strong adversary"] = runs * next(iter(estimated.values())).run
-    console.note(console.forecast(cost, machines.workers or os.cpu_count() or 1))
+    cost = _cost(session, place, effort.strong)
+    if cost:
+        console.note(console.forecast(cost, machines.workers or os.cpu_count() or 1))
     with Bar("auditing") as bar:
         done = session.execute(
             place.output,
@@ -103,6 +100,20 @@ def audit_mechanism(
     if effort.strong is not None:
         strongest = _strong(session, done, effort.strong, machines.workers)
     return conclude(done, limit, limits.max_epsilon, strong=strongest, as_json=common.as_json)
+
+
+def _cost(session: Session, place: Place, strong: int | None) -> dict[str, float]:
+    """CPU-seconds of what there is to do; nothing where the folder holds it all."""
+    Store(place.output).holds_another(session.described["hash"], overwrite=place.force)
+    finished = session.finished(place.output) is not None
+    if finished and strong is None:
+        return {}
+    estimated = session.estimate()
+    cost = {} if finished else {title: one.cpu_seconds for title, one in estimated.items()}
+    if strong is not None:
+        runs = STRONG_TRIALS * min(strong, len(session.plan.canary))
+        cost["the strong adversary"] = runs * next(iter(estimated.values())).run
+    return cost
 
 
 def _strong(session: Session, done: Audit, targets: int, workers: int | None) -> Strong:

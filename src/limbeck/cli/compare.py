@@ -12,7 +12,7 @@ from limbeck.cli.exits import Exit
 from limbeck.cli.options import Common
 from limbeck.cli.outputs import require_writable
 from limbeck.cli.progress import Bar
-from limbeck.errors import OptionError
+from limbeck.errors import LimbeckError, OptionError
 
 if TYPE_CHECKING:
     import limbeck.experiments.comparison
@@ -57,10 +57,15 @@ def compare(
     memory = machines.bytes()
     keep_memory()
     where = Common(device=device).torch_device()
-    planned = prepare(Spec.load(spec), device=where)
-    expected = planned.estimate(output)
+    written = Spec.load(spec)
+    try:
+        planned = prepare(written, device=where)
+    except LimbeckError as error:
+        raise type(error)(f"{spec}: {error}") from None
+    expected = planned.estimate(output, overwrite=place.force)
     workers = machines.workers or os.cpu_count() or 1
-    console.note(console.forecast(expected, workers))
+    if expected:
+        console.note(console.forecast(expected, workers))
     with Bar("comparing") as bar:
         found = planned.execute(
             output,

@@ -71,9 +71,10 @@ def reproduce(
     for remark in planned.remarks:
         console.note(remark)
     with one_thread():
-        expected = forecast(planned)
+        expected = forecast(planned, output, overwrite=force)
     several = workers or os.cpu_count() or 1
-    console.note(console.forecast(expected, several))
+    if expected:
+        console.note(console.forecast(expected, several))
     with Bar("reproducing") as bar:
         done = papers.reproduce(
             planned,

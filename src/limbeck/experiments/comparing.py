@@ -15,7 +15,7 @@ from limbeck.audit.evidence import Estimate
 from limbeck.audit.provenance import form, machine, summary, versions
 from limbeck.audit.result import Audit
 from limbeck.audit.session import Progress
-from limbeck.audit.store import PLAN, Store
+from limbeck.audit.store import Store
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.experiments.company import matched, reference
@@ -71,11 +71,13 @@ class Comparing:
         shared = {k: v for k, v in described.items() if k not in ("hash", "audited")}
         return {**shared, "hash": plan.digest(shared)}
 
-    def estimate(self, store: str | Path) -> dict[str, float]:
+    def estimate(self, store: str | Path, *, overwrite: bool = False) -> dict[str, float]:
         """CPU-seconds by name of what ``store`` holds no finished audit of.
 
         From a trial of a few seconds each. DP-SGD is expected to be audited at its last epsilon.
+        Raises StoreError where ``store`` holds another comparison, unless ``overwrite``.
         """
+        Store(store).holds_another(self.described["hash"], overwrite=overwrite)
         found = {
             member.name: member.session.estimate()[member.name].cpu_seconds
             for member in self.members
@@ -121,8 +123,7 @@ class Comparing:
         return found
 
     def _begin(self, kept: Store, overwrite: bool) -> None:
-        there = (kept.folder / PLAN).exists()
-        another = there and kept.read_json(PLAN).get("hash") != self.described["hash"]
+        another = kept.holds_another(self.described["hash"], overwrite=overwrite)
         kept.begin(self.described, overwrite=overwrite)
         if another:
             for name in (FOLDER, SEARCH):

@@ -18,7 +18,6 @@ from limbeck.audit.session import Session
 from limbeck.audit.store import PREVIEW, REPORT, Store
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
-from limbeck.errors import StoreError
 from limbeck.experiments.company import Role, is_subset, size, undefended
 from limbeck.experiments.comparison import Copies, Cost, Leak, Row, strongest
 from limbeck.files import write_text
@@ -52,11 +51,7 @@ class Member:
 
     def finished(self, root: Path) -> Audit | None:
         """The audit that ``root`` holds of this very plan, if it is finished."""
-        try:
-            found = Audit.load(root / self.folder)
-        except StoreError:
-            return None
-        return found if found.evidence.plan_hash == self.session.described["hash"] else None
+        return self.session.finished(root / self.folder)
 
     def example(self, root: Path) -> SyntheticDataset | None:
         """The set that one run without canaries released, if it released one."""

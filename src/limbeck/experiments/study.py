@@ -1,8 +1,7 @@
 """One paper's procedure at one scale, cut into tasks that are kept as they finish."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,12 +83,16 @@ class Study(ABC):
         """The paper's claims beside what was found, and the figures behind them."""
 
 
-def forecast(study: Study) -> dict[str, float]:
-    """CPU-seconds of all rows of each group, before anything runs."""
-    rows: dict[str, int] = {}
-    for task in study.tasks():
-        rows[task.group] = rows.get(task.group, 0) + len(task.rows)
-    return {group: count * study.seconds(group) for group, count in rows.items()}
+def forecast(study: Study, folder: str | Path, *, overwrite: bool = False) -> dict[str, float]:
+    """CPU-seconds by group of the rows that ``folder`` does not hold, before anything runs.
+
+    Raises StoreError where the folder holds another study's results, unless ``overwrite``.
+    """
+    described, keys = _keyed(study)
+    store = Store(folder)
+    store.holds_another(described["hash"], overwrite=overwrite)
+    missing = _rows(task for task, key in keys.items() if not store.has(key))
+    return {group: count * study.seconds(group) for group, count in missing.items()}
 
 
 def execute(
@@ -103,24 +106,15 @@ def execute(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Everything that the study yields by group; what ``folder`` holds already is not run again.
 
-    weights: cost of each group's rows together (``forecast``), to tell the share that is done.
-    progress: called with the finished share in [0, 1] and the group at work.
+    weights: cost of each group's missing rows (``forecast``), to tell the share that is done.
+    progress: called with the finished share in [0, 1] of what was missing, and the group at work.
     Raises StoreError where the folder holds another study's results, unless ``overwrite``.
     """
-    described = {**study.described(), "versions": versions()}
-    plan_hash = digest(described)
+    described, keys = _keyed(study)
     store = Store(folder)
-    store.begin({**described, "hash": plan_hash}, overwrite=overwrite)
-    tasks = study.tasks()
-    keys = {
-        task: digest({"plan": plan_hash, "group": task.group, "rows": list(task.rows)})
-        for task in tasks
-    }
-    if len(set(keys.values())) < len(tasks):
-        raise OptionError(f"{study.paper}: {len(tasks)} tasks have fewer keys: name groups apart")
-    shares = _shares(tasks, weights)
-    done = math.fsum(shares[task] for task in tasks if store.has(keys[task]))
-    missing = [task for task in tasks if not store.has(keys[task])]
+    store.begin(described, overwrite=overwrite)
+    missing = [task for task, key in keys.items() if not store.has(key)]
+    shares, done = _shares(missing, weights), 0.0
     if progress is not None and missing:
         progress(done, missing[0].group)
     with pool(workers) as run:
@@ -129,7 +123,29 @@ def execute(
             done += shares[task]
             if progress is not None:
                 progress(min(done, 1.0), task.group)
-    return _gathered(tasks, {task: store.read(keys[task]) for task in tasks})
+    return _gathered({task: store.read(key) for task, key in keys.items()})
+
+
+def _keyed(study: Study) -> tuple[dict[str, Any], dict[Task, str]]:
+    """What determines the results, with its hash, and the name that each task is kept under."""
+    described = {**study.described(), "versions": versions()}
+    plan_hash = digest(described)
+    tasks = study.tasks()
+    keys = {
+        task: digest({"plan": plan_hash, "group": task.group, "rows": list(task.rows)})
+        for task in tasks
+    }
+    if len(set(keys.values())) < len(tasks):
+        raise OptionError(f"{study.paper}: {len(tasks)} tasks have fewer keys: name groups apart")
+    return {**described, "hash": plan_hash}, keys
+
+
+def _rows(tasks: Iterable[Task]) -> dict[str, int]:
+    """How many rows of each group there are."""
+    counted: dict[str, int] = {}
+    for task in tasks:
+        counted[task.group] = counted.get(task.group, 0) + len(task.rows)
+    return counted
 
 
 def _timed(study: Study, task: Task) -> tuple[Task, dict[str, np.ndarray]]:
@@ -139,23 +155,19 @@ def _timed(study: Study, task: Task) -> tuple[Task, dict[str, np.ndarray]]:
     return task, {**values, SPENT: np.full(len(task.rows), each)}
 
 
-def _shares(tasks: tuple[Task, ...], weights: Mapping[str, float] | None) -> dict[Task, float]:
+def _shares(tasks: Sequence[Task], weights: Mapping[str, float] | None) -> dict[Task, float]:
     """Each task's part of the whole; by numbers of rows where no weights are known."""
-    rows: dict[str, int] = {}
-    for task in tasks:
-        rows[task.group] = rows.get(task.group, 0) + len(task.rows)
+    rows = _rows(tasks)
     known = weights or rows
     total = sum(known[group] for group in rows) or 1.0
     return {t: known[t.group] * len(t.rows) / rows[t.group] / total for t in tasks}
 
 
-def _gathered(
-    tasks: tuple[Task, ...], stored: Mapping[Task, Mapping[str, Any]]
-) -> dict[str, dict[str, np.ndarray]]:
+def _gathered(stored: Mapping[Task, Mapping[str, Any]]) -> dict[str, dict[str, np.ndarray]]:
     found: dict[str, dict[str, list[np.ndarray]]] = {}
-    for task in tasks:
+    for task, values in stored.items():
         group = found.setdefault(task.group, {})
-        for name, value in stored[task].items():
+        for name, value in values.items():
             group.setdefault(name, []).append(value.numpy())
     return {
         group: {name: np.concatenate(parts) for name, parts in values.items()}
