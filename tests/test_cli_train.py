@@ -122,6 +122,33 @@ def test_data_without_labels_are_classified_and_labels_of_other_order_understood
     assert said == [pytest.approx(hits)]
 
 
+def test_of_a_file_the_part_that_was_kept_out_can_be_asked_for(run, tmp_path):
+    from limbeck.data import load
+
+    path = tmp_path / "patients.npz"
+    draws = np.random.default_rng(0)
+    np.savez(path, inputs=draws.random((300, 6), np.float32), labels=np.arange(300) % 2)
+    options = ["--test-share", "0.3", "--split-seed", "4"]
+    words = ["train", path, "--trainer", "standard", "--set", "network=mlp", "--set", "steps=3"]
+    code, out, err = run(*words, *options, "-o", tmp_path / "m", "--json")
+    assert code == Exit.OK, err
+    private, test = load(path, test_share=0.3, seed=4)
+    assert json.loads(out)["private_records"] == len(private)
+    _, shown, _ = run(*words, *options, "-o", tmp_path / "n")
+    assert "--held-out --test-share 0.3 --split-seed 4" in " ".join(shown.split())
+    counts = [
+        json.loads(run("predict", tmp_path / "m", path, *extra, *options, "--json")[1])["records"]
+        for extra in ([], ["--held-out"])
+    ]
+    assert counts == [300, len(test)] and len(private) + len(test) == 300
+
+
+def test_a_likely_exception_is_said_to_be_one():
+    said = [" ".join(in_words(Guarantee(1.0, d, "add-remove"))) for d in (1e-2, 1e-3, 9e-4)]
+    assert ["published outright" in words for words in said] == [True, True, False]
+    assert "a delta of 0.01 would let any one record" in said[0]
+
+
 def test_what_cannot_be_predicted_is_refused_in_one_line(run, model, tmp_path):
     inputs = np.zeros((2, 1, 5, 5), dtype=np.float32)
     np.savez(tmp_path / "small.npz", inputs=inputs)

@@ -33,6 +33,12 @@ def predict(
         typer.Option("--output", "-o", help="File for the predictions: .npz, .csv or .json."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace that file.")] = False,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out", help="Of a file that MODEL was trained on: the part that was kept out."
+        ),
+    ] = False,
     data: DataOptions,
     common: Common,
 ) -> int:
@@ -42,7 +48,9 @@ def predict(
 
         limbeck predict model/ digits -o predictions.csv
 
-    Prints the accuracy where DATA has labels. Of data with a test part, that part is classified.
+    Prints the accuracy where DATA has labels. Of data with a test part, that part is classified;
+    of other files all records, those that MODEL was trained on too, unless --held-out is given
+    with the same --test-share, --split-seed and --group as in training.
     Labels are not needed in a .npz file (inputs alone) nor for images that lie in one folder.
     """
     if output is not None:
@@ -60,12 +68,13 @@ def predict(
     from limbeck.workers import one_thread
 
     released = ReleasedClassifier.load(model)
-    inputs, labels = (
-        inputs_only(source, size=data.size, channels=data.channels, value_range=data.range()),
-        None,
-    )
+    inputs, labels = None, None
+    if not held_out:
+        inputs = inputs_only(
+            source, size=data.size, channels=data.channels, value_range=data.range()
+        )
     if inputs is None:
-        test = data.read(source)
+        test = data.load(source)[1] if held_out else data.read(source)
         inputs, labels = test.inputs, _numbered(test.labels.tolist(), test.classes, released)
     if tuple(inputs.shape[1:]) != released.shape:
         raise DatasetError(

@@ -102,7 +102,7 @@ def train(
             "took": console.duration(seconds),
             "guarantee": "\n".join(card.get("in_words", ["none"])),
             "release": str(output),
-            "next": shell("limbeck", "predict", output, source, *flags),
+            "next": shell("limbeck", "predict", output, source, "--held-out", *flags),
         }
     )
     return Exit.OK

@@ -24,6 +24,7 @@ _UNPROTECTED = (
     "options of the method",
 )
 _LITTLE = 20.0
+_LIKELY = 1e-3
 _SAFE = 1.1
 
 
@@ -38,6 +39,11 @@ def in_words(guarantee: Guarantee) -> list[str]:
     if guarantee.epsilon > _LITTLE:
         lines.append(
             f"an epsilon above {_LITTLE:g} promises next to nothing: only attacks speak for it"
+        )
+    if guarantee.delta >= _LIKELY:
+        lines.append(
+            f"a delta of {guarantee.delta:g} would let any one {guarantee.unit} be published "
+            f"outright with that chance: a good one is far below 1 over their number"
         )
     return lines
 
