@@ -54,11 +54,12 @@ class Measured:
     def wanted(self) -> str:
         """The range in words; empty where the figure decides nothing."""
         low, high = (_written(end, self.unit) for end in (self.lowest, self.highest))
+        name = _NAMES[self.unit]
         if math.isfinite(self.lowest) and math.isfinite(self.highest):
-            return f"within {low} to {high}"
+            return f"within {low} to {high}{name}"
         if math.isfinite(self.lowest):
-            return f"at least {low}"
-        return f"at most {high}" if self.decides else ""
+            return f"at least {low}{name}"
+        return f"at most {high}{name}" if self.decides else ""
 
     def __str__(self) -> str:
         wanted = f" (holds: {self.wanted})" if self.decides else ""
@@ -125,13 +126,18 @@ def written(estimate: Estimate, unit: Unit) -> str:
     value, low, high = (_written(v, unit) for v in (estimate.value, estimate.low, estimate.high))
     if not math.isfinite(estimate.value):
         return value
-    return f"{value} (no interval)" if math.isnan(estimate.low) else f"{value} [{low}, {high}]"
+    if math.isnan(estimate.low):
+        return f"{value}{_NAMES[unit]} (no interval)"
+    return f"{value} [{low}, {high}]{_NAMES[unit]}"
 
 
 def percent(rate: Estimate) -> str:
     """A rate with its interval on paper."""
     return written(rate, "percent")
 
+
+_NAMES: dict[Unit, str] = {"percent": "", "points": " points", "number": ""}
+"""What is said once, after all figures."""
 
 _SMALLEST = 0.05
 """Of percent and points, that one decimal shows."""
@@ -145,4 +151,6 @@ def _written(value: float, unit: Unit) -> str:
     hundred = round(100 * value, 9) + 0.0  # no "-0.0", and no dust of subtraction
     # One digit of what would else be rounded to zero: on which side of it an end lies decides.
     digits = ".1g" if 0 < abs(hundred) < _SMALLEST else ".1f"
-    return f"{hundred:{digits}}%" if unit == "percent" else f"{hundred:+{digits}} points"
+    if unit == "percent":
+        return f"{hundred:{digits}}%"
+    return f"{hundred:+{digits}}" if hundred else "0"

@@ -82,8 +82,8 @@ def of_worth(attacked: Mapping[str, Attacked]) -> tuple[Claim, ...]:
                 )
                 for c, g in pairs
             ),
-            remark="Private generators at epsilon 10, delta 1e-5. All with limbeck's schedules, which "
-            "at laptop scale are those for a processor and shorter than the papers'.",
+            remark="Private generators at epsilon 10, delta 1e-5. All with limbeck's schedules, "
+            "which at laptop scale are those for a processor and shorter than the papers'.",
         ),
         Claim(
             "Condensing costs less than generating.",
