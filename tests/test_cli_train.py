@@ -141,6 +141,17 @@ def test_of_a_file_the_part_that_was_kept_out_can_be_asked_for(run, tmp_path):
         for extra in ([], ["--held-out"])
     ]
     assert counts == [300, len(test)] and len(private) + len(test) == 300
+    # Another split would pass records off as kept out that the classifier was trained on.
+    for extra, said in (
+        ([], "--test-share 0.3, --split-seed 4"),
+        (options[:2], "was trained with --split-seed 4;"),
+    ):
+        code, out, err = run("predict", tmp_path / "m", path, "--held-out", *extra)
+        assert (code, out) == (Exit.USAGE, "") and said in err and err.count("\n") == 1
+    card = tmp_path / "m" / "model.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "split": None}))
+    code, out, err = run("predict", tmp_path / "m", path, "--held-out", *options)
+    assert (code, out) == (Exit.USAGE, "") and "does not say how the data were split" in err
 
 
 def test_a_likely_exception_is_said_to_be_one():

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,22 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path: Path) -> None:
     assert marker.exists()
 
 
+def test_an_error_in_an_item_reaches_the_caller_from_a_cluster() -> None:
+    distributed = pytest.importorskip("distributed")
+
+    def work(item: int) -> float:
+        return 1 / item
+
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        pool(cluster=cluster.scheduler_address) as run,
+        pytest.raises(ZeroDivisionError),
+    ):
+        list(run(work, [1, 0]))
+
+
 def test_a_cluster_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(module, "_WITHOUT_WORKERS", 1.0)
@@ -99,27 +116,46 @@ if __name__ == "__main__":
 
 
 def alive(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    """Whether a process runs; one that has ended and waits to be collected does not."""
+    try:
+        return stat(pid)[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; the parent comes next."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+
+def workers_of(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            ours = int(stat(int(folder.name))[1]) == parent
+            if ours and b"LokyProcess" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
-def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_work", [True, False])
+def test_workers_end_with_a_killed_parent(tmp_path: Path, at_work: bool) -> None:
     script, started = tmp_path / "working.py", tmp_path / "started"
     script.write_text(WORKING)
     started.mkdir()
     parent = subprocess.Popen([sys.executable, str(script), str(started)])
     try:
         waited = time.monotonic() + 60
-        while len(list(started.iterdir())) < 2:
+        while len(children := workers_of(parent.pid)) < 2 or (
+            at_work and len(list(started.iterdir())) < 2
+        ):
             assert time.monotonic() < waited and parent.poll() is None
-            time.sleep(0.1)
-        children = [int(path.name) for path in started.iterdir()]
-        assert all(alive(pid) for pid in children)
+            time.sleep(0.01)
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    ended = time.monotonic() + 20
+    ended = time.monotonic() + 30
     while any(alive(pid) for pid in children):
         assert time.monotonic() < ended, "workers outlive their parent"
         time.sleep(0.1)

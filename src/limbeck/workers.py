@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -107,17 +106,11 @@ def _in_worker(function: Callable[[Item], Result], item: Item) -> Result:
     return function(item)
 
 
-def _in_child(parent: int, function: Callable[[Item], Result], item: Item) -> Result:
-    _end_with(parent)
-    return _in_worker(function, item)
-
-
-@cache
 def _end_with(parent: int) -> None:
     """End this worker process once its parent is gone.
 
     A process that is killed cannot stop its workers: they would finish what they were given, for
-    nobody, beside those of the run that goes on from the store.
+    nobody, beside those of the run that goes on from the store, or wait for ever.
     """
 
     def watch() -> None:
@@ -161,12 +154,17 @@ def _here(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator
 
 def _loky(workers: int) -> Run:
     def run(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        with joblib.parallel_config(
+            backend="loky",
+            inner_max_num_threads=1,
+            initializer=_end_with,
+            initargs=(os.getpid(),),
+        ):
             parallel = joblib.Parallel(
                 n_jobs=workers, return_as="generator_unordered", batch_size=1
             )
             results: Iterator[Result] = parallel(
-                joblib.delayed(_in_child)(os.getpid(), function, item) for item in items
+                joblib.delayed(_in_worker)(function, item) for item in items
             )
         return results
 
@@ -205,25 +203,30 @@ def _dask(address: str) -> Iterator[Run]:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             shared = client.submit(_same, function, pure=False)
         waiting = iter(items)
-        ahead = 2 * max(1, sum(client.nthreads().values()))
         running = distributed.as_completed(loop=client.loop, with_results=True)
-        for item in itertools.islice(waiting, ahead):
-            running.add(client.submit(_in_worker, shared, item, pure=False))
+
+        def top_up() -> None:
+            ahead = 2 * max(1, sum(client.nthreads().values()))
+            for item in itertools.islice(waiting, max(0, ahead - running.count())):
+                running.add(client.submit(_in_worker, shared, item, pure=False))
+
+        top_up()
         seen = time.monotonic()
         while running.count():
-            finished = running.next_batch(block=False)
-            for _, result in finished:
-                for item in itertools.islice(waiting, 1):
-                    running.add(client.submit(_in_worker, shared, item, pure=False))
+            if running.has_ready():
+                _, result = next(running)  # raises what the item raised
+                top_up()
                 yield result
-            if finished or client.nthreads():
                 seen = time.monotonic()
+            elif client.nthreads():
+                seen = time.monotonic()
+                time.sleep(_POLL)
             elif time.monotonic() - seen > _WITHOUT_WORKERS:
                 raise OptionError(
                     f"the cluster at {address} has had no worker for {_WITHOUT_WORKERS:.0f} "
                     "seconds: start workers and run the same again, what is finished is kept"
                 )
-            if not finished:
+            else:
                 time.sleep(_POLL)
 
     with client:

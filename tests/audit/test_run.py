@@ -194,6 +194,11 @@ def test_overwriting_leaves_nothing_of_the_other_plan(copied):
     (copied / "plan.json").write_text("[]")
     with pytest.raises(StoreError, match="another plan"):
         store.begin({"hash": "x"}, overwrite=False)
+    (copied / "plan.json").write_text("{")
+    with pytest.raises(StoreError, match=r"plan\.json is damaged; .*--force"):
+        store.begin({"hash": "x"}, overwrite=False)
+    store.begin({"hash": "x"}, overwrite=True)
+    assert json.loads((copied / "plan.json").read_text()) == {"hash": "x"}
 
 
 def test_other_test_data_is_another_plan(data):

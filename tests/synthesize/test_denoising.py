@@ -118,4 +118,6 @@ def test_a_trial_shortens_sampling_as_it_shortens_training():
     short, factor = Diffusion(steps=40, jumps=20).abridged()
     assert (short.steps, short.jumps, factor) == (10, 5, 4.0)
     short, factor = Diffusion(steps=400, jumps=20).abridged()
-    assert (short.steps, short.jumps, factor) == (10, 1, 40.0)
+    assert (short.steps, short.jumps, factor) == (20, 1, 20.0)
+    longer, factor = Diffusion(steps=400, jumps=20).abridged(4)
+    assert (longer.steps, longer.jumps, factor) == (80, 4, 5.0)

@@ -20,6 +20,7 @@ from limbeck.workers import cpu_seconds, one_thread
 
 _SLICE = 1_000  # records on which the reading of private data is timed
 _QUERIED = 200  # records on which a classifier's answers are timed
+_LONG_ENOUGH, _REPEATS = 0.1, 5  # CPU-seconds and times that short work is repeated for
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ def estimate(
 ) -> Estimated:
     """Time a few steps of ``mechanism`` on one thread and multiply; a few seconds of work.
 
-    Everything runs twice and the second is timed: the first also pays for starting up. The
-    figure holds for this machine while it is otherwise idle. Mechanisms that cannot be cut
-    into steps are run once in full.
+    What is cut into steps has run once before it is timed: the first time also pays for starting
+    up. The figure holds for this machine while it is otherwise idle. Mechanisms that cannot be
+    cut into steps are run once in full.
     """
     with one_thread():
         if not isinstance(mechanism, Pipeline):
@@ -127,12 +128,12 @@ def _slice(data: LabeledDataset, least: int) -> LabeledDataset:
 
 
 def _whole(synthesizer: Synthesizer, make: Callable[[Synthesizer], object]) -> float:
-    """CPU-seconds of a whole run, along the line through a short one and one twice as long.
+    """CPU-seconds of a whole run, along the line through a short one and one four times as long.
 
     What a run pays once, however long it is, is not multiplied with its steps. Noise is set for
     a number of steps and then remembered, so that each length runs once before it is timed.
     """
-    (short, factor), (longer, less) = synthesizer.abridged(), synthesizer.abridged(2)
+    (short, factor), (longer, less) = synthesizer.abridged(), synthesizer.abridged(4)
     if less >= factor:
         return factor * _timed(lambda: make(short))
     make(short)
@@ -144,6 +145,10 @@ def _whole(synthesizer: Synthesizer, make: Callable[[Synthesizer], object]) -> f
 
 
 def _timed(work: Callable[[], object]) -> float:
-    started = cpu_seconds()
-    work()
-    return cpu_seconds() - started
+    """CPU-seconds of some work; what is over in a moment is repeated, and the mean taken."""
+    started, spent, times = cpu_seconds(), 0.0, 0
+    while times == 0 or (spent < _LONG_ENOUGH and times < _REPEATS):
+        work()
+        times += 1
+        spent = cpu_seconds() - started
+    return spent / times

@@ -53,11 +53,19 @@ class Store:
 
     def holds_another(self, plan_hash: str, *, overwrite: bool) -> bool:
         """Whether another plan's results lie here; StoreError if so, unless ``overwrite``."""
-        another = (self.folder / PLAN).exists() and not self._holds(plan_hash)
+        try:
+            another = (self.folder / PLAN).exists() and not self._holds(plan_hash)
+        except StoreError:
+            if overwrite:
+                return True
+            raise StoreError(
+                f"{self.folder / PLAN} is damaged; choose another folder, or replace what is there "
+                "(--force)"
+            ) from None
         if another and not overwrite:
             raise StoreError(
-                f"{self.folder} holds the audit of another plan (other data, options or seed); "
-                "choose another folder, or say that it may be overwritten"
+                f"{self.folder} holds the audit of another plan (other data, options, seed or "
+                "library versions); choose another folder, or replace what is there (--force)"
             )
         return another
 

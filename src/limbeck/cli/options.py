@@ -164,6 +164,14 @@ class DataOptions:
             raise OptionError(f"--range {self.value_range}: write LOW:HIGH, for example 0:255")
         return low, high
 
+    def split(self) -> dict[str, Any]:
+        """What decides which records are kept out, for the card of what the others are used for."""
+        return {
+            "test_share": self.test_share,
+            "split_seed": self.split_seed,
+            "group": self.group,
+        }
+
     def flags(self) -> list[str]:
         """These options as command-line words, without those left at their defaults."""
         spelled = {"value_range": "--range", "root": "--data-root"}

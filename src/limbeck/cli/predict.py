@@ -68,6 +68,8 @@ def predict(
     from limbeck.workers import one_thread
 
     released = ReleasedClassifier.load(model)
+    if held_out:
+        _require_same_split(model, released.card.get("split"), data)
     inputs, labels = None, None
     if not held_out:
         inputs = inputs_only(
@@ -113,6 +115,17 @@ def predict(
     facts["guarantee"] = "\n".join(released.card.get("in_words") or ["none"])
     console.facts(facts)
     return Exit.OK
+
+
+def _require_same_split(model: Path, split: Any, data: DataOptions) -> None:
+    """OptionError where other records would be called kept out than training kept out."""
+    if split == data.split():
+        return
+    if not isinstance(split, dict):
+        raise OptionError(f"--held-out: {model} does not say how the data were split for it")
+    differing = [name for name, value in data.split().items() if split.get(name) != value]
+    trained = ", ".join(f"--{n.replace('_', '-')} {split.get(n)!s:.60}" for n in differing)
+    raise OptionError(f"--held-out: {model} was trained with {trained}; give the same")
 
 
 def _numbered(labels: list[int], classes: tuple[str, ...], released: Any) -> list[int]:

@@ -77,6 +77,7 @@ def train(
         "recipe": recipe.recipe(resolved),
         "name": f"{private.name}-{trainer}",
         "value_range": data.range(),
+        "split": data.split(),
         **with_slice(stated(claimed), data.limit),
     }
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)

@@ -207,14 +207,23 @@ class Spec(Part):
 
 
 def _told(error: ValidationError) -> str:
-    """The first fault in one line: where, what, and which keys there are."""
-    fault = error.errors()[0]
+    """The first fault in one line: where, what, and which keys there are.
+
+    A key that does not exist comes first: it is why another is missing.
+    """
+    faults = error.errors()
+    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     where = ".".join(str(part) for part in fault["loc"]) or "the file"
     if fault["type"] == "extra_forbidden":
         known = ", ".join(_part(fault["loc"][:-1]).model_fields)
         return f"{where}: there is no such key; there are: {known}"
     if fault["type"] == "missing":
         return f"{where}: this key is needed"
+    if fault["type"] == "model_type":
+        known = ", ".join(_part(fault["loc"]).model_fields)
+        return f"{where}: give a table with the keys {known} (given: {fault['input']!r:.60})"
+    if fault["type"] == "too_short":
+        return f"{where}: name at least one"
     said = re.sub(r"^Value error, ", "", fault["msg"])
     return f"{where}: {said[0].lower()}{said[1:]} (given: {fault['input']!r:.60})"
 

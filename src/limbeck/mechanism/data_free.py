@@ -65,7 +65,7 @@ class DataFreeDistillation(Mechanism):
         each. rate, student_rate: of Adam, falling to zero.
     noise: its standard deviation; private records lie in [0, 1], and so do noised images.
     code, width: of the generator. statistics, adversarial: weights of the losses; 0 leaves one out.
-    images: generated records of each class that a run keeps, for attacks on what the student saw.
+    images: generated records of each class that a run keeps, without noise, for attacks on them.
 
     ``teach`` alone reads private records; ``distil`` is handed the teacher and the public form of
     the data. The release is the student: it answers as a teacher that was trained on every record,

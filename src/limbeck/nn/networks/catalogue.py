@@ -61,11 +61,19 @@ _FAMILIES = {
 def family(name: str) -> Family:
     """What is assumed of the network ``name``; OptionError lists the known ones."""
     if name not in _FAMILIES:
-        others = ", ".join(known for known in _FAMILIES if not known.startswith("convnet"))
-        raise OptionError(
-            f"no network is called {name!r}; there are: convnet1 to convnet5, {others}"
-        )
+        raise OptionError(f"no network is called {name!r}; there are: {known()}")
     return _FAMILIES[name]
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a network of that name."""
+    return name in _FAMILIES
+
+
+def known() -> str:
+    """The names of all networks, for people."""
+    others = (name for name in _FAMILIES if not name.startswith("convnet"))
+    return ", ".join(("convnet1 to convnet5", *others))
 
 
 def make(

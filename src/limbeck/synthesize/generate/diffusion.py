@@ -1,5 +1,6 @@
 """Class-conditional diffusion: DDPM training, DDIM sampling, from noise or from private images."""
 
+import math
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Annotated, Literal
@@ -88,8 +89,8 @@ class Diffusion(Synthesizer):
         return self
 
     def abridged(self, times: int = 1) -> tuple["Diffusion", float]:
-        steps = min(self.steps, 10 * times)
-        # Sampling costs as much as many steps of training: it is shortened alike.
+        # Sampling costs as much as many steps of training: it is shortened alike, to whole jumps.
+        steps = min(self.steps, max(10, math.ceil(self.steps / self.jumps)) * times)
         jumps = max(1, round(self.jumps * steps / self.steps))
         return replace(self, steps=steps, jumps=jumps), self.steps / steps
 
