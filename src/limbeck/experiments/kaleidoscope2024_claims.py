@@ -15,7 +15,7 @@ from limbeck.experiments.study import Found
 from limbeck.types import Estimate
 
 PAPER = "the kaleidoscope paper"
-CONTROL = "limbeck's control"
+CONTROL = "limbeck, as a control"
 REAL, NOISED, NOISE = "real", "noised-real:0.5", "noise"
 UNTRACED = 0.05
 """Share of images traced to their start that counts as hidden; guessing finds one in hundreds."""

@@ -157,7 +157,7 @@ def of_coresets(bench: Bench, found: Found, attacked: Mapping[str, Attacked]) ->
     return (
         Claim(
             "A random coreset publishes the canaries that it draws: they leak, the others not.",
-            "limbeck's control",
+            "limbeck, as a control",
             (
                 Measured("canaries kept", rates.share(kept, inside)),
                 more(
@@ -180,7 +180,7 @@ def of_coresets(bench: Bench, found: Found, attacked: Mapping[str, Attacked]) ->
         ),
         Claim(
             "So does selection of records that lie far out or are hard to learn.",
-            "limbeck's control",
+            "limbeck, as a control",
             tuple(measured for name in OUTLYING for measured in beside_random(name)),
         ),
     )
