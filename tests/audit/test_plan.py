@@ -46,6 +46,8 @@ def test_canaries_are_at_most_five_percent():
     made = make(data(100), replace(SIZES, canaries=500))
     assert len(made.canary) == 5
     assert len(made.observed) <= 50, "half of the records stay in every run"
+    assert "5 canaries are planted, not 500: at most 5% of 100" in (made.short_of(500) or "")
+    assert made.short_of(5) is None and made.short_of(None) is None
     with pytest.raises(DatasetError, match="19 records spare no canary"):
         make(data(19))
 

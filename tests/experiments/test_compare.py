@@ -262,14 +262,15 @@ def test_the_command_shows_what_is_there(
     spec = tmp_path / "spec.toml"
     spec.write_text(
         'data = { source = "digits", limit = 200 }\ntrainer = "kernel-ridge"\ncompany = false\n'
-        "[audit]\nruns = 4\nutility_runs = 2\ncanaries = 8\nordinary = 0\ncontrol = 4\nviews = 1\n"
+        "[audit]\nruns = 4\nutility_runs = 2\ncanaries = 12\nordinary = 0\ncontrol = 4\nviews = 1\n"
         '[mechanisms.noise]\nmethod = "noise-images"\noptions = { ipc = 1 }\n'
     )
     place = tmp_path / "out"
     code, out, err = run("compare", spec, "-o", place, "--workers", "1")
     assert code == Exit.OK, err
     assert out.startswith("No mechanism dominates") and "comparison.html" in out
-    assert err.startswith("cost: about")
+    assert err.startswith("10 canaries are planted, not 12: at most 5% of 200 records")
+    assert "\ncost: about" in err
     code, out, err = run("compare", spec, "-o", place, "--workers", "1", "--json")
     assert code == Exit.OK and "noise" in json.loads(out)["rows"][0]["name"]
     assert "cost: about" not in err, "all of it is there: nothing is timed"

@@ -61,6 +61,15 @@ class Plan:
         """Indices of the private records whose signals are stored: canaries, then ordinary."""
         return np.concatenate([self.canary, self.ordinary])
 
+    def short_of(self, canaries: int | None) -> str | None:
+        """In words that fewer canaries are planted than were asked for; None where all are."""
+        if canaries is None or len(self.canary) >= canaries:
+            return None
+        return (
+            f"{len(self.canary)} canaries are planted, not {canaries}: at most {CANARY_SHARE:.0%} "
+            f"of {len(self.data)} records, and whole groups"
+        )
+
     @property
     def mislabelled(self) -> bool:
         """Whether any canary was given a wrong label."""

@@ -82,6 +82,9 @@ def audit_mechanism(
         device=device,
         released=released,
     )
+    short = session.plan.short_of(effort.canaries)
+    if short is not None:
+        console.note(short)
     cost = _cost(session, place, effort.strong)
     if cost:
         console.note(console.forecast(cost, machines.workers or os.cpu_count() or 1))

@@ -62,6 +62,9 @@ def compare(
         planned = prepare(written, device=where)
     except LimbeckError as error:
         raise type(error)(f"{spec}: {error}") from None
+    short = planned.plan.short_of(written.audit.canaries)
+    if short is not None:
+        console.note(short)
     expected = planned.estimate(output, overwrite=place.force)
     workers = machines.workers or os.cpu_count() or 1
     if expected:
