@@ -143,8 +143,11 @@ def test_of_a_file_the_part_that_was_kept_out_can_be_asked_for(run, tmp_path):
     assert counts == [300, len(test)] and len(private) + len(test) == 300
     # Another split would pass records off as kept out that the classifier was trained on.
     for extra, said in (
-        ([], "--test-share 0.3, --split-seed 4"),
+        ([], "trained with --test-share 0.3 and with --split-seed 4; give the same"),
         (options[:2], "was trained with --split-seed 4;"),
+        ([*options, "--group", "person"], "was trained without --group;"),
+        ([*options, "--range", "0:2"], "was trained without --range;"),
+        ([*options, "--label", "sick"], "was trained without --label;"),
     ):
         code, out, err = run("predict", tmp_path / "m", path, "--held-out", *extra)
         assert (code, out) == (Exit.USAGE, "") and said in err and err.count("\n") == 1

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path: Path) -> None:
 
 def test_an_error_in_an_item_reaches_the_caller_from_a_cluster() -> None:
     distributed = pytest.importorskip("distributed")
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(1, 50):
+            taken.append(item)
+            yield item
 
     def work(item: int) -> float:
         return 1 / item
@@ -86,6 +93,9 @@ def test_an_error_in_an_item_reaches_the_caller_from_a_cluster() -> None:
         pool(cluster=cluster.scheduler_address) as run,
         pytest.raises(ZeroDivisionError),
     ):
+        results = run(work, items())
+        assert next(results) in (1, 1 / 2)
+        assert len(taken) <= 4, "items are taken as workers get free"
         list(run(work, [1, 0]))
 
 

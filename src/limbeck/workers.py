@@ -205,20 +205,30 @@ def _dask(address: str) -> Iterator[Run]:
         waiting = iter(items)
         running = distributed.as_completed(loop=client.loop, with_results=True)
 
-        def top_up() -> None:
-            ahead = 2 * max(1, sum(client.nthreads().values()))
+        def threads() -> int:
+            try:
+                return sum(client.nthreads().values())
+            except OSError as error:
+                raise OptionError(
+                    f"the Dask scheduler at {address} no longer answers ({type(error).__name__}): "
+                    "start it and run the same again, what is finished is kept"
+                ) from None
+
+        def top_up(count: int) -> None:
+            ahead = 2 * max(1, count)
             for item in itertools.islice(waiting, max(0, ahead - running.count())):
                 running.add(client.submit(_in_worker, shared, item, pure=False))
 
-        top_up()
+        top_up(threads())
         seen = time.monotonic()
         while running.count():
             if running.has_ready():
                 _, result = next(running)  # raises what the item raised
-                top_up()
+                top_up(threads())
                 yield result
                 seen = time.monotonic()
-            elif client.nthreads():
+            elif count := threads():
+                top_up(count)  # workers may have joined
                 seen = time.monotonic()
                 time.sleep(_POLL)
             elif time.monotonic() - seen > _WITHOUT_WORKERS:

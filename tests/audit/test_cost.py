@@ -46,10 +46,11 @@ class Timed(Synthesizer):
 class Clock:
     """Processor time that passes only when told."""
 
-    now = 0.0
+    now, calls = 0.0, 0
 
     def forward(self, seconds: float) -> None:
         self.now += seconds
+        self.calls += 1
 
     def __call__(self) -> float:
         return self.now
@@ -61,6 +62,7 @@ CLOCK, KNOWN = Clock(), set[int]()
 @pytest.fixture
 def estimated(monkeypatch: pytest.MonkeyPatch) -> Callable[[Timed], float]:
     monkeypatch.setattr(cost, "cpu_seconds", CLOCK)
+    monkeypatch.setattr(CLOCK, "calls", 0)
     KNOWN.clear()
     data = LabeledDataset(torch.rand(40, 5), torch.arange(40) % 2, CLASSES, name="table")
     return lambda method: cost.trial(Pipeline(method, None), data, "cpu").run
@@ -72,6 +74,7 @@ def estimated(monkeypatch: pytest.MonkeyPatch) -> Callable[[Timed], float]:
         (Timed(setup=0.0, each=0.1), 10.0),
         (Timed(setup=3.0, each=0.1), 13.0),  # 85 if the set-up were multiplied
         (Timed(setup=3.0, each=0.0), 3.0),
+        (Timed(setup=0.0, each=0.001), 0.1),  # short work is repeated, and its mean taken
         (Timed(setup=3.0, each=0.1, once=True), 10.0),  # paid once in all runs of a process
         (Timed(setup=3.0, each=0.1, steps=4), 3.4),  # as short as it gets
         (Timed(setup=3.0, each=0.1, steps=6), 3.6),
@@ -81,6 +84,15 @@ def test_set_up_is_not_multiplied_with_the_steps(
     method: Timed, seconds: float, estimated: Callable[[Timed], float]
 ) -> None:
     assert estimated(method) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("each", "times"), [(0.001, 5), (0.02, 2), (1.0, 1)])
+def test_work_that_is_over_in_a_moment_is_repeated(
+    each: float, times: int, estimated: Callable[[Timed], float]
+) -> None:
+    estimated(Timed(setup=0.0, each=each, steps=4))
+    # Once for the set that the trainer is tried on, and then what is timed.
+    assert CLOCK.calls == 1 + times
 
 
 def test_the_clock_is_the_processors_own() -> None:

@@ -195,7 +195,7 @@ def test_overwriting_leaves_nothing_of_the_other_plan(copied):
     with pytest.raises(StoreError, match="another plan"):
         store.begin({"hash": "x"}, overwrite=False)
     (copied / "plan.json").write_text("{")
-    with pytest.raises(StoreError, match=r"plan\.json is damaged; .*--force"):
+    with pytest.raises(StoreError, match=r"plan\.json is damaged .*--force"):
         store.begin({"hash": "x"}, overwrite=False)
     store.begin({"hash": "x"}, overwrite=True)
     assert json.loads((copied / "plan.json").read_text()) == {"hash": "x"}

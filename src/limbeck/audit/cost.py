@@ -66,7 +66,11 @@ class Trial:
 
 
 def trial(pipeline: Pipeline, data: LabeledDataset, device: str) -> Trial:
-    """Time a few steps of each part on ``data`` in this thread; the second of two times counts."""
+    """Time a few steps of each part on ``data`` in this thread.
+
+    Steps count from their second time on; reading private data, which a run does once, from its
+    first.
+    """
     reading, run = 0.0, 0.0
     synthetic, classifier = None, None
     if pipeline.synthesizer is not None:

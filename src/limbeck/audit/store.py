@@ -59,13 +59,14 @@ class Store:
             if overwrite:
                 return True
             raise StoreError(
-                f"{self.folder / PLAN} is damaged; choose another folder, or replace what is there "
-                "(--force)"
+                f"{self.folder / PLAN} is damaged or cannot be read; choose another folder, or "
+                "replace what is there (--force, overwrite=True)"
             ) from None
         if another and not overwrite:
             raise StoreError(
                 f"{self.folder} holds the audit of another plan (other data, options, seed or "
-                "library versions); choose another folder, or replace what is there (--force)"
+                "library versions); choose another folder, or replace what is there (--force, "
+                "overwrite=True)"
             )
         return another
 

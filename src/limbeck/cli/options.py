@@ -165,11 +165,17 @@ class DataOptions:
         return low, high
 
     def split(self) -> dict[str, Any]:
-        """What decides which records are kept out, for the card of what the others are used for."""
+        """What decides which records are kept out, for the card of what the others are used for.
+
+        A file's records draw their coins by what they hold, scaled values and labels included.
+        """
+        ends = self.range()
         return {
             "test_share": self.test_share,
             "split_seed": self.split_seed,
             "group": self.group,
+            "label": self.label,
+            "range": None if ends is None else list(ends),
         }
 
     def flags(self) -> list[str]:

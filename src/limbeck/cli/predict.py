@@ -123,9 +123,20 @@ def _require_same_split(model: Path, split: Any, data: DataOptions) -> None:
         return
     if not isinstance(split, dict):
         raise OptionError(f"--held-out: {model} does not say how the data were split for it")
-    differing = [name for name, value in data.split().items() if split.get(name) != value]
-    trained = ", ".join(f"--{n.replace('_', '-')} {split.get(n)!s:.60}" for n in differing)
-    raise OptionError(f"--held-out: {model} was trained with {trained}; give the same")
+    differing = {n: split.get(n) for n, value in data.split().items() if split.get(n) != value}
+    trained = " and ".join(
+        f"{'without' if value is None else 'with'} --{name.replace('_', '-')}"
+        + ("" if value is None else f" {_word(value)}")
+        for name, value in differing.items()
+    )
+    raise OptionError(
+        f"--held-out: {model} was trained {trained or 'by another limbeck'}; give the same"
+    )
+
+
+def _word(value: Any) -> str:
+    """An option's value from a card, as it is given on the command line."""
+    return ":".join(f"{v!s:.20}" for v in value) if isinstance(value, list) else f"{value!s:.60}"
 
 
 def _numbered(labels: list[int], classes: tuple[str, ...], released: Any) -> list[int]:

@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from limbeck.types import Estimate
 
+CONTROL = "limbeck, as a control"
+"""Source of a claim that nobody made, and without which another cannot be weighed."""
+
 Verdict = Literal["agrees", "disagrees", "can't tell"]
 Unit = Literal["percent", "points", "number"]
 """How a figure is printed: a rate, a difference of rates, or a number of no unit."""

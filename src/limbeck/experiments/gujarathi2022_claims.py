@@ -7,7 +7,7 @@ from jaxtyping import Bool
 
 from limbeck.experiments import rates
 from limbeck.experiments.both_attacks import FPR, Judged
-from limbeck.experiments.claims import Claim, Measured, more
+from limbeck.experiments.claims import CONTROL, Claim, Measured, more
 from limbeck.experiments.published import paper
 
 KEY = "gujarathi2022"
@@ -91,14 +91,14 @@ def of_attacks(
         ),
         Claim(
             "The attack can tell members of the undefended network: it is able to see a leak.",
-            "limbeck, as a control",
+            CONTROL,
             (Measured(f"attack accuracy on {ALL}", whole.accuracy, lowest=0.5),),
             said.stated("attack_accuracy_original"),
             "Without it, an attack at chance on condensed data says nothing of the data.",
         ),
         Claim(
             "Condensed data are at chance under LiRA too, with the whole mechanism repeated.",
-            "limbeck, as a control",
+            CONTROL,
             tuple(
                 Measured(f"AUC of LiRA on {name}", judged[name].auc, *CHANCE, unit="number")
                 for name in condensed

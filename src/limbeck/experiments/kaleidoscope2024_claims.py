@@ -10,12 +10,11 @@ from jaxtyping import Float
 from limbeck.experiments import rates
 from limbeck.experiments.attacked import FPR, NEAR_CHANCE, hits
 from limbeck.experiments.bench import Bench
-from limbeck.experiments.claims import Claim, Measured, more
+from limbeck.experiments.claims import CONTROL, Claim, Measured, more
 from limbeck.experiments.study import Found
 from limbeck.types import Estimate
 
 PAPER = "the kaleidoscope paper"
-CONTROL = "limbeck, as a control"
 REAL, NOISED, NOISE = "real", "noised-real:0.5", "noise"
 UNTRACED = 0.05
 """Share of images traced to their start that counts as hidden; guessing finds one in hundreds."""

@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from limbeck.experiments import rates
 from limbeck.experiments.attacked import FPR, NEAR_CHANCE, Attacked, hits
 from limbeck.experiments.bench import Bench
-from limbeck.experiments.claims import Claim, Measured, more
+from limbeck.experiments.claims import CONTROL, Claim, Measured, more
 from limbeck.experiments.published import paper
 from limbeck.experiments.study import Found, Values
 from limbeck.types import Estimate
@@ -157,7 +157,7 @@ def of_coresets(bench: Bench, found: Found, attacked: Mapping[str, Attacked]) ->
     return (
         Claim(
             "A random coreset publishes the canaries that it draws: they leak, the others not.",
-            "limbeck, as a control",
+            CONTROL,
             (
                 Measured("canaries kept", rates.share(kept, inside)),
                 more(
@@ -180,7 +180,7 @@ def of_coresets(bench: Bench, found: Found, attacked: Mapping[str, Attacked]) ->
         ),
         Claim(
             "So does selection of records that lie far out or are hard to learn.",
-            "limbeck, as a control",
+            CONTROL,
             tuple(measured for name in OUTLYING for measured in beside_random(name)),
         ),
     )
