@@ -133,19 +133,8 @@ def test_progress_rises_to_one(method, tiny_images):
 SHAPES = [(1, 8, 8), (3, 16, 20), (1, 64, 64), (5,)]
 
 
-def served():
-    """Every method with every shape; the one case that takes seconds is half as wide, or slow."""
-    for name in NAMES:
-        for shape in SHAPES:
-            case = f"{name}-{'x'.join(map(str, shape))}"
-            if case == "private-copula-1x64x64":  # secure noise on thousands of sums
-                yield pytest.param(name, (1, 32, 32), id="private-copula-1x32x32")
-                yield pytest.param(name, shape, id=case, marks=pytest.mark.slow)
-            else:
-                yield pytest.param(name, shape, id=case)
-
-
-@pytest.mark.parametrize(("name", "shape"), list(served()))
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+@pytest.mark.parametrize("name", NAMES)
 def test_it_serves_images_small_and_large_and_tables_or_says_so(name, shape):
     """With the networks that the method chooses by itself."""
     generator = torch.Generator().manual_seed(0)
