@@ -50,7 +50,7 @@ def predict(
 
     Prints the accuracy where DATA has labels. Of data with a test part, that part is classified;
     of other files all records, those that MODEL was trained on too, unless --held-out is given
-    with the same --test-share, --split-seed and --group as in training.
+    with the data options of training (--test-share, --split-seed, --group, --label, --range).
     Labels are not needed in a .npz file (inputs alone) nor for images that lie in one folder.
     """
     if output is not None:

@@ -57,12 +57,12 @@ class Measured:
     def wanted(self) -> str:
         """The range in words; empty where the figure decides nothing."""
         low, high = (_written(end, self.unit) for end in (self.lowest, self.highest))
-        name = _NAMES[self.unit]
+        unit = _UNIT_WORDS[self.unit]
         if math.isfinite(self.lowest) and math.isfinite(self.highest):
-            return f"within {low} to {high}{name}"
+            return f"within {low} to {high}{unit}"
         if math.isfinite(self.lowest):
-            return f"at least {low}{name}"
-        return f"at most {high}{name}" if self.decides else ""
+            return f"at least {low}{unit}"
+        return f"at most {high}{unit}" if self.decides else ""
 
     def __str__(self) -> str:
         wanted = f" (holds: {self.wanted})" if self.decides else ""
@@ -130,8 +130,8 @@ def written(estimate: Estimate, unit: Unit) -> str:
     if not math.isfinite(estimate.value):
         return value
     if math.isnan(estimate.low):
-        return f"{value}{_NAMES[unit]} (no interval)"
-    return f"{value} [{low}, {high}]{_NAMES[unit]}"
+        return f"{value}{_UNIT_WORDS[unit]} (no interval)"
+    return f"{value} [{low}, {high}]{_UNIT_WORDS[unit]}"
 
 
 def percent(rate: Estimate) -> str:
@@ -139,8 +139,8 @@ def percent(rate: Estimate) -> str:
     return written(rate, "percent")
 
 
-_NAMES: dict[Unit, str] = {"percent": "", "points": " points", "number": ""}
-"""What is said once, after all figures."""
+_UNIT_WORDS: dict[Unit, str] = {"percent": "", "points": " points", "number": ""}
+"""Said once, after the last figure."""
 
 _SMALLEST = 0.05
 """Of percent and points, that one decimal shows."""
