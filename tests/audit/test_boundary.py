@@ -15,8 +15,6 @@ from limbeck.privacy.claim import Claim
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.records import Bound
 
-pytest.importorskip("opendp", reason="guarantees need the extra 'private'")
-
 pytestmark = pytest.mark.usefixtures("unchecked")
 MU = mu_of(1.0, 1e-5)
 REPEATS = 20

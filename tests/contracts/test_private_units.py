@@ -10,7 +10,6 @@ from limbeck.mechanism.pipeline import Pipeline
 from limbeck.train.standard import Standard
 
 pytest.importorskip("opacus", reason="private methods need the extra 'private'")
-pytest.importorskip("opendp", reason="private methods need the extra 'private'")
 
 # Noise is not under test: a given multiplier saves looking for one.
 QUICK = {"dp-sgd": {"multiplier": 3.0, "rate": 0.5, "epochs": 1}}

@@ -1,10 +1,12 @@
 """dong2022 and zhao2025 at a tiny scale: all tasks, all claims, and that these can fail."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from limbeck.errors import DatasetError
 from limbeck.experiments import dong2022, zhao2025
 from limbeck.experiments.removal import Grid
 from limbeck.experiments.study import Conclusion, Found, execute
@@ -88,10 +90,35 @@ def dong(tmp_path_factory: pytest.TempPathFactory) -> tuple[dong2022.Dong2022, F
 
 @pytest.fixture(scope="module")
 def zhao(tmp_path_factory: pytest.TempPathFactory) -> tuple[zhao2025.Zhao2025, Found]:
+    cache = tmp_path_factory.mktemp("cache")
+    other_images(cache / "mnist")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIMBECK_DATA", str(cache))
         patch.setattr(zhao2025, "LAPTOP", ZHAO)
         study = zhao2025.study("laptop", data="digits")
     return study, execute(study, tmp_path_factory.mktemp("zhao"))
+
+
+def other_images(folder: Path) -> None:
+    """Public images that are not the digits, in the files of MNIST."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for part in ("train", "t10k"):
+        arrays = {
+            "images-idx3": rng.integers(0, 256, (40, 28, 28)),
+            "labels-idx1": np.arange(40) % 10,
+        }
+        for name, array in arrays.items():
+            head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / f"{part}-{name}-ubyte").write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def test_zhao_names_the_next_step_where_no_other_images_are_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zhao2025, "available", lambda: [])
+    with pytest.raises(DatasetError, match="limbeck data fashion-mnist"):
+        zhao2025.study("laptop", data="digits")
 
 
 def complete(conclusion: Conclusion, names: set[str]) -> None:

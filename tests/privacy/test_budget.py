@@ -17,8 +17,6 @@ from limbeck.privacy.budget import Budget
 from limbeck.privacy.gaussian import delta_of, mu_of
 from limbeck.privacy.records import Bound
 
-opendp = pytest.importorskip("opendp", reason="guarantees need the extra 'private'")
-
 
 def data(n=50, groups=None):
     generator = torch.Generator().manual_seed(0)
@@ -38,14 +36,15 @@ def test_one_release_has_the_noise_of_dp_accounting(epsilon, adjacency):
     released = budget.release("sum", flat, bound, 1.0)
     sigma = dp_accounting.get_sigma_gaussian(epsilon, 1e-5)
     moves = 1 if adjacency == "add-remove" else 2
-    assert released.noise == pytest.approx(sigma * moves * 1.5, rel=1e-6)
+    assert released.noise == pytest.approx(sigma * moves * 1.5, rel=4e-6)
     guarantee = budget.guarantee
-    assert guarantee.epsilon == pytest.approx(epsilon, abs=1e-6)
+    # Scales are rounded up to whole grid steps: a part in a million more noise at epsilon 10.
+    assert epsilon * (1 - 1e-5) < guarantee.epsilon <= epsilon
     assert guarantee.adjacency == adjacency and guarantee.unit == "record"
     [event] = guarantee.events
     assert (event.name, event.count) == ("sum", 1)
     ratio = noise.continuous_scale(event.noise_scale) / event.sensitivity
-    assert dp_accounting.get_epsilon_gaussian(ratio, 1e-5) == pytest.approx(epsilon, abs=1e-6)
+    assert dp_accounting.get_epsilon_gaussian(ratio, 1e-5) == pytest.approx(epsilon, rel=1e-5)
 
 
 def test_several_releases_cost_what_dp_accounting_says_and_one_more_is_refused():
@@ -190,7 +189,8 @@ def test_shares_that_add_up_to_one_never_exceed_the_stated_epsilon(shares, epsil
         budget.release(f"part {k}", flat, Bound.of(1.0), share)
     guarantee = budget.guarantee
     assert guarantee.epsilon <= epsilon and guarantee.mu <= mu_of(epsilon, 1e-5)
-    assert guarantee.epsilon == pytest.approx(epsilon, abs=1e-6)
+    # Scales are rounded up to whole grid steps: a part in a million more noise at epsilon 10.
+    assert epsilon * (1 - 1e-5) < guarantee.epsilon <= epsilon
     assert dp_accounting.get_epsilon_gaussian(1 / guarantee.mu, 1e-5) <= epsilon * (1 + 1e-9)
 
 
@@ -275,3 +275,5 @@ def test_bad_requests_are_refused_in_one_line():
         Budget(data(), epsilon=1.0).release("sum", flat, Bound.of(1.0), 1.5)
     with pytest.raises(OptionError, match="finer grid"):
         noise.discrete_gaussian(np.zeros(2, dtype=np.int64), 1.0)
+    with pytest.raises(OptionError, match="integer scale"):
+        noise.discrete_gaussian(np.zeros(2, dtype=np.int64), 4.5)

@@ -144,7 +144,7 @@ def test_what_is_not_finite_counts_nothing_wherever_it_stands():
     alone = data([[0.5, 0.5, 0.5]], [0])
     alone.inputs[0] = math.nan  # whose content every empty place would show, times 0
     at = next(records.batches(torch.zeros(1, 3)))
-    assert torch.isfinite(records._chosen(alone.inputs, at)[at < 0]).all()
+    assert torch.isfinite(records.chosen(alone.inputs, at)[at < 0]).all()
 
 
 def test_an_embedding_is_computed_once_and_gives_the_same_sums():

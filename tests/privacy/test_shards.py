@@ -10,10 +10,13 @@ from limbeck.errors import BudgetError
 from limbeck.privacy.accountant import epsilon_declared
 from limbeck.privacy.blocks import cut, padded
 from limbeck.privacy.budget import Budget
+from limbeck.privacy.records import Bound
 from limbeck.privacy.sampled import Sampler, Steps
 from limbeck.privacy.shards import Shards, declare
 
 CLASSES, SHARDS, NORM = 3, 4, 0.7
+STEPS = Bound.of(NORM).reach
+"""The norm, in grid steps, which events count in."""
 
 
 def data(n=60, seed=0, groups=None):
@@ -85,7 +88,7 @@ def test_one_record_moves_its_class_alone_and_by_twice_the_norm(label):
         moved = sums(with_one(private, record, label), contrary) - sums(private, contrary)
         assert moved.norm() == pytest.approx(2 * NORM, rel=1e-5), "and this answer attains it"
         assert moved[label].norm() == moved.norm()
-    assert turns().sensitivity == pytest.approx(2 * NORM)
+    assert turns().sensitivity == 2 * STEPS
 
 
 def test_another_record_and_another_group_in_its_place_move_no_more_than_is_declared():
@@ -98,14 +101,15 @@ def test_another_record_and_another_group_in_its_place_move_no_more_than_is_decl
         other = LabeledDataset(inputs, labels, private.classes)
         most = max(most, float((sums(other, contrary) - sums(private, contrary)).norm()))
     assert most > 2.1 * NORM, "more than adding one"
-    assert most <= turns(adjacency="replace-one").sensitivity == pytest.approx(4 * NORM)
+    most_steps = turns(adjacency="replace-one").sensitivity
+    assert most_steps == 4 * STEPS and most <= 4 * NORM
 
     groups = torch.arange(60) // 6
     grouped = data(groups=groups)
     fewer = grouped.select(groups != 3)
     moved = (sums(grouped, contrary, "group") - sums(fewer, contrary, "group")).norm()
     assert moved > 2.1 * NORM, "more than one record"
-    assert moved <= turns(unit="group").sensitivity
+    assert moved <= turns(unit="group").sensitivity * NORM / STEPS
 
 
 def test_a_group_stays_in_its_shards_when_another_one_leaves_and_all_are_numbered_anew():
@@ -116,7 +120,7 @@ def test_a_group_stays_in_its_shards_when_another_one_leaves_and_all_are_numbere
         ranks = torch.unique(fewer.groups, return_inverse=True)[1]
         again = LabeledDataset(fewer.inputs, fewer.labels, fewer.classes, groups=ranks)
         moved = sums(grouped, contrary, "group") - sums(again, contrary, "group")
-        assert moved.norm() <= turns(unit="group").sensitivity
+        assert moved.norm() <= turns(unit="group").sensitivity * NORM / STEPS
 
 
 def test_a_shard_sees_no_record_come_or_go_elsewhere():
@@ -138,9 +142,11 @@ def test_a_shard_sees_no_record_come_or_go_elsewhere():
 def test_an_answer_is_finite_and_within_the_norm(value):
     answers = torch.full((2, 3, 2), value)
     answers[1] = 0.01
-    found = cut(answers, NORM)
-    assert torch.isfinite(found).all() and found.flatten(1).double().norm(dim=1).max() <= NORM
-    assert torch.equal(found[1], answers[1])
+    found = cut(answers, Bound.of(NORM))
+    assert found.dtype == torch.int64 and found.flatten(1).square().sum(1).max() <= STEPS**2
+    torch.testing.assert_close(
+        found[1].double() * (NORM / STEPS), answers[1].double(), rtol=1e-4, atol=0
+    )
 
 
 def test_a_shard_without_records_answers_nothing():
@@ -153,18 +159,17 @@ def test_a_shard_without_records_answers_nothing():
 
 @pytest.mark.parametrize("unit", ["record", "group"])
 def test_all_steps_cost_the_budget_by_dp_accounting_and_one_more_is_refused(unit):
-    pytest.importorskip("opendp", reason="guarantees need the extra 'private'")
     private = data(groups=torch.arange(60) // 2)
     budget = Budget(private, epsilon=3.0, unit=unit)
     shards = budget.shards("answers", shards=SHARDS, norm=NORM, count=6, share=1.0)
     [event] = budget.events
-    assert (event.count, event.rate, event.mechanism) == (6, 1.0, "Gaussian")
-    assert event.sensitivity == pytest.approx(2 * NORM * (math.sqrt(3) if unit == "group" else 1))
+    assert (event.count, event.rate, event.mechanism) == (6, 1.0, "discrete Gaussian")
+    assert event.sensitivity == pytest.approx(2 * STEPS * (math.sqrt(3) if unit == "group" else 1))
     stated = budget.guarantee
     assert stated.epsilon <= 3.0 and stated.mu is not None
     assert epsilon_declared([event], 1e-5) == pytest.approx(3.0, rel=1e-3)
     big = [shards.step(lambda r, s: torch.zeros(len(s), 4000)) for _ in range(6)]
-    scale = torch.stack(big).std() / event.noise_scale
+    scale = torch.stack(big).std() / (event.noise_scale * NORM / STEPS)
     assert abs(scale - 1) < 0.02, "five standard errors"
     with pytest.raises(BudgetError, match="6 noisy steps were declared and all are done"):
         shards.step(contrary)
@@ -196,7 +201,6 @@ def test_records_stand_side_by_side_by_place():
 
 
 def joint(private, rate=1.0, count=1, multiplier=0.0):
-    pytest.importorskip("opacus", reason="noisy steps need the extra 'private'")
     steps = Steps(rate, count, multiplier, norm=2 * NORM)
     shape = [torch.Size([CLASSES, 6])]
     return Sampler(private.inputs, private.labels, steps, shape, insecure_seed=0)

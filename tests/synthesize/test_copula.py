@@ -13,8 +13,6 @@ from limbeck.synthesize.form import Form
 from limbeck.synthesize.generate import copula
 from limbeck.synthesize.generate.private_copula import PrivateCopula
 
-pytest.importorskip("opendp", reason="guarantees need the extra 'private'")
-
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)

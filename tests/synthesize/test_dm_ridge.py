@@ -50,7 +50,7 @@ def test_the_sums_form_is_the_minibatch_form_on_the_full_batch(tiny_images, feat
 
 
 def test_it_makes_the_regression_on_its_images_predict_the_private_data(tiny_images):
-    options = {**QUICK, "pairs": 20, "steps": 200, "init": "noise", "learning_rate": 1.0}
+    options = {**QUICK, "pairs": 20, "steps": 200, "init": "noise", "learning_rate": 3.0}
     method = DistributionRidge(**options).resolve(tiny_images)
     made = method.synthesize(tiny_images, seed=0)
     start = method.data_free(Form.of(tiny_images), 0)
@@ -67,4 +67,5 @@ def test_it_makes_the_regression_on_its_images_predict_the_private_data(tiny_ima
             total += regression_error(several, *sums, 0.03).item()
         return total
 
-    assert error(made.inputs) < 0.85 * error(start)
+    # 0.65 to 0.78 of it over three seeds; the margin is for other processors.
+    assert error(made.inputs) < 0.9 * error(start)

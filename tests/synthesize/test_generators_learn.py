@@ -11,7 +11,6 @@ from limbeck.synthesize.generate.gs_wgan import GSWGAN
 from limbeck.train.kernel_ridge import KernelRidge
 
 pytest.importorskip("opacus", reason="private methods need the extra 'private'")
-pytest.importorskip("opendp", reason="private methods need the extra 'private'")
 pytest.importorskip("geomloss", reason="DP-Sinkhorn needs the extra 'generate'")
 pytest.importorskip("diffusers", reason="diffusion needs the extra 'generate'")
 

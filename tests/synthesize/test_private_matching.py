@@ -18,8 +18,6 @@ from limbeck.synthesize.condense.private_matching import PrivateMatching
 from limbeck.synthesize.form import Form
 from limbeck.train.standard import Standard
 
-pytest.importorskip("opendp", reason="private methods need the extra 'private'")
-
 QUICK = {"ipc": 1, "network": "convnet1", "width": 2, "pairs": 2, "features": 6, "steps": 3}
 ALL = {"means": 1.0, "moments": 2.0, "waves": 1.0, "frequencies": 5}
 

@@ -8,6 +8,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.privacy.accountant import epsilon_declared
+from limbeck.train import dp_sgd
 from limbeck.train.dp_sgd import DPSGD
 from limbeck.train.levels import LEVELS
 
@@ -121,3 +122,9 @@ def test_a_group_moves_the_weights_as_one_record_does(tiny_images):
     # One of each of the two groups takes part, instead of forty records.
     assert (one_step(grouped) - one_step(alone)).norm() <= 3 * 0.5
     assert (one_step(tiny_images) - one_step(alone)).norm() > 3 * 0.5
+
+
+def test_the_missing_extra_is_named(monkeypatch):
+    monkeypatch.setattr(dp_sgd, "find_spec", lambda name: None)
+    with pytest.raises(OptionError, match=r"needs opacus; .*limbeck\[private\]"):
+        DPSGD().resolve((1, 8, 8))

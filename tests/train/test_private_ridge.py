@@ -17,8 +17,6 @@ from limbeck.synthesize import ridge_teacher
 from limbeck.synthesize.ridge_teacher import features_for
 from limbeck.train.private_ridge import PrivateRidge, PrivateRidgeClassifier
 
-pytest.importorskip("opendp", reason="guarantees need the extra 'private'")
-
 
 @pytest.fixture(scope="module")
 def digits():
@@ -60,7 +58,8 @@ def test_it_reads_the_data_three_times_and_spends_all(digits):
     names = [event.name for event in budget.guarantee.events]
     assert names == ["mean and number", "products of features", "features by class"]
     assert budget.guarantee.epsilon == pytest.approx(2.0, abs=1e-6)
-    assert budget.left < 1e-9 and math.isclose(sum(ridge_teacher.SHARES), 1.0)
+    # Scales are rounded up to whole grid steps, so that a little is left.
+    assert budget.left < 1e-6 and math.isclose(sum(ridge_teacher.SHARES), 1.0)
 
 
 def test_its_features_do_not_depend_on_the_company(digits):

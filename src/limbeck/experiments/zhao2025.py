@@ -12,6 +12,7 @@ from typing import Any
 
 from limbeck.data import available
 from limbeck.data.dataset import LabeledDataset
+from limbeck.errors import DatasetError
 from limbeck.experiments import rates
 from limbeck.experiments import zhao2025_claims as claims
 from limbeck.experiments.attacked import FPR, Attacked
@@ -193,7 +194,13 @@ def _entries(size: Size, private: LabeledDataset) -> dict[str, Entry]:
 
 
 def _foreign(private: LabeledDataset) -> str:
-    """Data within reach that is not the private data; the digits always are."""
+    """Data within reach that is not the private data."""
     reachable = {status.name for status in available() if status.reachable}
     others = [name for name in ("fashion-mnist", "mnist", "digits") if name != private.name]
-    return next(name for name in others if name in reachable)
+    found = next((name for name in others if name in reachable), None)
+    if found is None:
+        raise DatasetError(
+            f"one entry starts from public images other than {private.name}, and none are here; "
+            "get some with 'limbeck data fashion-mnist'"
+        )
+    return found

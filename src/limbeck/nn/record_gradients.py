@@ -4,7 +4,6 @@ import warnings
 from types import TracebackType
 
 import torch
-from opacus import GradSampleModule
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,6 +21,9 @@ class RecordGradients:
         self.network = network
 
     def __enter__(self) -> "RecordGradients":
+        # Not at the top: without the extra what uses it can still be listed and refused by name.
+        from opacus import GradSampleModule
+
         self._hooked = GradSampleModule(self.network.train(), loss_reduction="sum")
         return self
 

@@ -2,13 +2,13 @@
 
 records.py    statistics of one record alone, bounded, and rounded to whole steps of a grid
 sums.py       their exact sums over records: vectors, vectors by class, and products
-noise.py      discrete Gaussian noise from a secure source, and why the continuous curve covers it
+noise.py      exact discrete Gaussian noise, and why the continuous curve covers it
 gaussian.py   from noise to (epsilon, delta) and back, exactly, for Gaussian noise
 accountant.py the ledger as events of dp_accounting, and their epsilon by privacy loss distributions
-entropy.py    coins and noise of sampled steps, from the operating system's entropy
-sampled.py    Poisson-sampled Gaussian steps, declared beforehand; clipping.py is Opacus' part in it
+entropy.py    uniform integers and coins, from the operating system's entropy
+sampled.py    Poisson-sampled Gaussian steps, declared beforehand
 shards.py     disjoint parts of the records, whose bounded answers are summed with noise
-blocks.py     answers of several sets of records: side by side, cut to a norm, with noise
+blocks.py     answers of several sets of records: side by side, on the grid, with noise
 queries.py    a noisy sum as it is asked for: its sensitivity, and the event that it becomes
 noisy_sum.py  a sum with its noise, drawn once
 ledger.py     what is spent, on which events, what they come to; more than there is is refused
@@ -19,7 +19,7 @@ claim.py      the options epsilon, delta, adjacency and unit of every private me
 
 Not covered, here or by anything that rests on it: how long a computation takes and how much memory
 it needs; what errors and progress messages reveal to who runs the method (they are not released);
-the correctness of PyTorch, OpenDP and the operating system's entropy; and side channels of the
+the correctness of PyTorch and the operating system's entropy; and side channels of the
 machine. That a network's row for one record does not depend on the other rows of its batch is
 assumed of PyTorch's kernels and looked for by ``records.varies``.
 """

@@ -29,7 +29,7 @@ def multiplier(event: Event) -> float:
 
     The discrete Gaussian is counted as the narrower continuous one that covers it (see ``noise``).
     """
-    discrete = event.mechanism == "discrete Gaussian"
+    discrete = event.mechanism.endswith("discrete Gaussian")
     scale = noise.continuous_scale(event.noise_scale) if discrete else event.noise_scale
     return scale / event.sensitivity
 

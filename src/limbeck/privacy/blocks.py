@@ -1,29 +1,47 @@
-"""Answers for several sets of records at once: side by side, cut to a norm, with noise."""
+"""Answers of several sets of records at once: side by side, on the integer grid, with noise."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from limbeck.privacy.entropy import Coins
-
-_DOWN = 1 - 2.0**-20
-"""Norms are cut to this much less than they may be: more than rounding to float32 can add."""
-
-
-def cut(answers: Float[Tensor, "n ..."], norm: float) -> Float[Tensor, "n ..."]:
-    """Each answer shrunk to the norm where it is longer; what is not finite becomes 0."""
-    clean = torch.nan_to_num(answers.double(), nan=0.0, posinf=0.0, neginf=0.0)
-    lengths: Tensor = torch.linalg.vector_norm(clean.flatten(1), dim=1)
-    factors = (norm * _DOWN / lengths.clamp(min=1e-300)).clamp(max=1.0)
-    return (clean * factors.view(-1, *[1] * (clean.dim() - 1))).float()
+from limbeck import coins
+from limbeck.privacy.noise import discrete_gaussian
+from limbeck.privacy.records import Bound
 
 
-def noised(total: Tensor, scale: float, coins: Coins) -> Tensor:
-    """The total with normal noise of this standard deviation on every number, drawn once."""
-    if scale == 0:
-        return total
-    noise = torch.from_numpy(coins.normal(total.numel()) * scale)
-    return total + noise.to(total).reshape(total.shape)
+def cut(answers: Float[Tensor, "n ..."], bound: Bound) -> Int64[Tensor, "n ..."]:
+    """Each answer in whole steps of the grid, shrunk to the norm where it is longer."""
+    return bound.cut(answers.flatten(1)).reshape(answers.shape)
+
+
+@dataclass
+class Noise:
+    """The noise of a sequence of integer sums: fresh for each of them.
+
+    scale: of every coordinate, in grid steps; 0: none, where no guarantee was asked for.
+    insecure_seed: for tests and the shadow runs of audits: noise that can be repeated.
+    """
+
+    scale: float
+    insecure_seed: int | None = None
+    drawn: int = 0
+
+    def added(self, total: Int64[Tensor, "..."], bound: Bound) -> Float[Tensor, "..."]:
+        """The sum with noise on every coordinate, in the answers' own units.
+
+        Numbers become floats after the noise, never before.
+        """
+        if self.scale:
+            seed = self.insecure_seed
+            own = None if seed is None else coins.derive(seed, "noise", self.drawn)
+            values: np.ndarray = total.flatten().numpy()
+            noisy = discrete_gaussian(values, self.scale, insecure_seed=own)
+            total = torch.from_numpy(noisy).reshape(total.shape)
+        self.drawn += 1
+        return (total.double() * bound.step).float()
 
 
 def padded(

@@ -173,7 +173,7 @@ class Budget:
         """``count`` noisy sums over ``shards`` parts of each class, worth ``share`` in all.
 
         norm: that the answer of each part is cut to. BudgetError, before anything is read, where
-        less is left. The noise is floating point (see ``entropy``).
+        less is left.
         """
         turns = self._ledger.turns(
             name, shards=shards, norm=norm, count=count, share=share, classes=len(self.classes)

@@ -107,26 +107,18 @@ def stated(guarantee: Guarantee | None, noise: str = "none") -> dict[str, Any]:
         return {"guarantee": None, "ledger": [], "noise": noise}
     values = {name: value for name, value in asdict(guarantee).items() if name != "events"}
     kinds = {event.mechanism for event in guarantee.events}
-    noises = [words for kind, words in _NOISES.items() if kind in kinds]
-    libraries = ["dp-accounting", *(_LIBRARIES[kind] for kind in _LIBRARIES if kind in kinds)]
+    noises = {words for kind, words in _NOISES.items() if kind in kinds}
     return {
         "guarantee": values,
         "in_words": in_words(guarantee),
         "deployment": entry(guarantee),
         "ledger": [asdict(event) for event in guarantee.events],
-        "noise": "; ".join(noises),
-        "privacy_libraries": {name: version(name) for name in libraries},
+        "noise": "; ".join(sorted(noises)),
+        "privacy_libraries": {name: version(name) for name in ("dp-accounting",)},
     }
 
 
 _NOISES = {
-    FULL: (
-        "Gaussian in floating point, from the operating system's entropy: rounding is not covered"
-    ),
-    "discrete Gaussian": "discrete Gaussian, from the operating system's entropy by OpenDP",
-    SAMPLED: (
-        "Gaussian in floating point, from the operating system's entropy, on sums clipped by "
-        "Opacus: rounding is not covered"
-    ),
+    FULL: "discrete Gaussian, exactly, from the operating system's entropy",
+    SAMPLED: "discrete Gaussian, exactly, from the operating system's entropy",
 }
-_LIBRARIES = {"discrete Gaussian": "opendp", SAMPLED: "opacus"}

@@ -31,7 +31,8 @@ def noised(
     """A sum in grid steps with noise of this scale on every coordinate; none where it is 0."""
     if scale == 0:
         return total
-    noisy = noise.discrete_gaussian(total.flatten().numpy(), scale, insecure_seed=insecure_seed)
+    values = total.flatten().numpy()
+    noisy = noise.discrete_gaussian(values, scale, insecure_seed=insecure_seed)
     return torch.from_numpy(noisy).reshape(total.shape)
 
 

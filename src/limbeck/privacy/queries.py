@@ -40,5 +40,6 @@ class Query:
     def event(self, mu: float, adjacency: Adjacency) -> Event:
         """The event that spends the share of mu-GDP, never more."""
         sensitivity = self.sensitivity(adjacency)
-        scale = noise.discrete_scale(sensitivity / (math.sqrt(self.share) * mu)) * _UP
-        return Event(self.name, MECHANISM, sensitivity, max(scale, noise.SMALLEST))
+        continuous = sensitivity / (math.sqrt(self.share) * mu) * _UP
+        scale = noise.discrete_scale(continuous)
+        return Event(self.name, MECHANISM, sensitivity, scale)

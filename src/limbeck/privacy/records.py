@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
@@ -37,6 +37,9 @@ Embedding = Callable[[Tensor], Tensor]
 
 _DOWN = 1 - 2.0**-40
 """Norms are right to one part in 2^40 at least; what must not exceed them is cut by that much."""
+_HUGE = 1e150  # larger numbers, whose squares are none, count as this
+_EXACT = 2**26
+"""Norms, in steps, up to which sums of squares of integers are exact in float64, in any order."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,20 @@ class Bound:
 
     def cut(self, statistic: Float[Tensor, "n d"]) -> Int64[Tensor, "n d"]:
         """Each row in whole steps, of norm at most ``reach``; what is not finite becomes 0."""
-        rows = torch.nan_to_num(statistic.double(), nan=0.0, posinf=0.0, neginf=0.0)
-        steps = (rows / self.step).clamp(-(2.0**51), 2.0**51).trunc()
+        return self.steps(statistic).long()
+
+    def steps(self, statistic: Float[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
+        """The rows of ``cut`` as floats: integers, whose sums below 2^53 are exact."""
+        steps = statistic.to(torch.float64, copy=True)
+        steps.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0).clamp_(-_HUGE, _HUGE)
         norms = torch.linalg.vector_norm(steps, dim=1, keepdim=True)
-        shrunk = (steps * (self.reach * _DOWN / norms.clamp(min=1))).trunc()
-        # A norm at the limit may be over it by rounding: such a row is shrunk too.
-        return torch.where(norms > self.reach * _DOWN, shrunk, steps).long()
+        factors = (self.norm * _DOWN / norms.clamp(min=1 / _HUGE)).clamp(max=1)
+        steps.mul_(factors / self.step).trunc_()
+        if self.reach <= _EXACT:
+            # What floats say of a norm is checked in integers; no row over the limit is known.
+            within = torch.einsum("nd,nd->n", steps, steps) <= float(self.reach) ** 2
+            steps.mul_(within[:, None])
+        return steps
 
 
 def rows(
@@ -85,10 +96,10 @@ def rows(
     """
     for at in batches(private.inputs):
         found, there = _rows(private, statistic, bound, at, device, embedded), at >= 0
-        chosen, found = at[there], found[there]
+        own, found = at[there], found[there]
         if shares is not None:
-            found = (found.double() * (shares[chosen, None] * _DOWN)).trunc().long()
-        yield chosen, found
+            found = (found.double() * (shares[own, None] * _DOWN)).trunc().long()
+        yield own, found
 
 
 @torch.no_grad()
@@ -99,7 +110,7 @@ def embed(
     found: Tensor | None = None
     for at in batches(private.inputs):
         there = at >= 0
-        block = embedding(_chosen(private.inputs, at).to(device)).cpu()
+        block = embedding(chosen(private.inputs, at).to(device)).cpu()
         if found is None:
             found = block.new_empty(len(private.inputs), block.shape[1])
         found[at[there]] = block[there]
@@ -145,12 +156,12 @@ def _rows(
     device: str,
     embedded: Float[Tensor, "n p"] | None = None,
 ) -> Int64[Tensor, "batch d"]:
-    inputs = _chosen(private.inputs if embedded is None else embedded, at)
-    labels = _chosen(private.labels, at)
+    inputs = chosen(private.inputs if embedded is None else embedded, at)
+    labels = chosen(private.labels, at)
     return bound.cut(statistic(inputs.to(device), labels.to(device)).cpu())
 
 
-def _chosen(values: Tensor, at: Int64[Tensor, " batch"]) -> Tensor:
+def chosen(values: Tensor, at: Int64[Tensor, " batch"]) -> Tensor:
     """The values at these indices, and 0 for an empty place."""
     there = (at >= 0).view(-1, *[1] * (values.dim() - 1))
     # Not by multiplying with 0, which leaves NaN and infinity of whoever stands in for nobody.

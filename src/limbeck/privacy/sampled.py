@@ -1,23 +1,25 @@
-"""Poisson-subsampled Gaussian steps: DP-SGD and whatever works like it.
+"""Poisson-subsampled Gaussian steps: DP-SGD and methods like it.
 
 How many steps run, at which rate and with how much noise is declared before the first of them, so
-that privacy loss distributions compose them. Every step takes each unit with the same chance,
-computes one row a unit, cuts rows to a norm, sums them and adds noise once [Abadi et al. 2016,
-arXiv:1607.00133, algorithm 1]. Cutting and summing are Opacus' own (``DPOptimizer``); what it would
-draw from PyTorch's generator, which can be foreseen, comes from ``entropy`` instead.
+that privacy loss distributions compose them. Every step includes each unit with the same
+probability, computes one row a unit, clips it, sums rows and adds noise once [Abadi et al. 2016,
+arXiv:1607.00133, algorithm 1].
 
-A step can also hand the records that take part to a function of all of them (``jointly``), whose
-answer is cut as a whole: a record then moves it from somewhere in a ball to somewhere else in it.
+Rows are cut to the integer grid, summed exactly, and get discrete noise before they become floats
+again (see ``records`` and ``noise``), so that a record's row is all that it changes. The last bits
+of what a network computes of a record can depend on the size of its batch: all batches have the
+same size. Where they depend on its place too, which is looked for on random numbers before the
+first step, the place is a hash of the record.
 
-Not covered: rows, norms and sums are float32, and the noise is floating point. A norm may exceed
-its bound by a part in 10^6, and the last bits of a sum depend on its order.
+A step can also hand the records that take part to a function of each class's records (``jointly``),
+whose answer is cut as a whole: a record then moves it from somewhere in a ball to somewhere else in
+it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, log
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,14 +28,16 @@ from scipy import optimize
 from torch import Tensor
 
 from limbeck.coins import derive
+from limbeck.data.hashing import content_hash
 from limbeck.errors import BudgetError, OptionError
 from limbeck.privacy.accountant import epsilon_declared
-from limbeck.privacy.blocks import cut, noised, padded
+from limbeck.privacy.blocks import Noise, cut, padded
 from limbeck.privacy.entropy import Coins
-from limbeck.privacy.noise import discrete_gaussian
+from limbeck.privacy.noise import discrete_gaussian, discrete_scale
+from limbeck.privacy.records import Bound, chosen
 from limbeck.types import Adjacency, Event
 
-MECHANISM = "Poisson-sampled Gaussian"
+MECHANISM = "Poisson-sampled discrete Gaussian"
 GRID = 1e-3  # of privacy losses; finer ones change the fifth digit of epsilon (measured)
 _NOISIEST = 1e4
 _CLOSE = 5e-4  # of the logarithm of a noise multiplier
@@ -53,7 +57,7 @@ class Steps:
     """What is declared before the first step.
 
     rate: chance of each unit to take part in a step, a public number.
-    count: steps. multiplier: standard deviation of the noise as a multiple of ``norm``.
+    count: steps. multiplier: standard deviation of continuous noise as a multiple of ``norm``.
     norm: the most that a unit can move a sum, in L2 norm.
     """
 
@@ -62,13 +66,20 @@ class Steps:
     multiplier: float
     norm: float
 
+    @property
+    def scale(self) -> float:
+        """The scale of the discrete noise, in grid steps; 0: none."""
+        if self.multiplier == 0:
+            return 0.0
+        return discrete_scale(self.multiplier * Bound.of(self.norm).reach)
+
     def event(self, name: str) -> Event:
-        """The steps in the ledger."""
+        """The steps in the ledger, in grid steps."""
         return Event(
             name,
             MECHANISM,
-            sensitivity=self.norm,
-            noise_scale=self.multiplier * self.norm,
+            sensitivity=float(Bound.of(self.norm).reach),
+            noise_scale=self.scale,
             count=self.count,
             rate=self.rate,
         )
@@ -91,11 +102,11 @@ def multiplier_for(
     """
 
     def excess(log_multiplier: float) -> float:
-        steps = Steps(rate, count, exp(log_multiplier), 1.0)
+        steps = Steps(rate, count, math.exp(log_multiplier), 1.0)
         events = (*besides, steps.event(""))
         return min(epsilon_declared(events, delta, adjacency, grid=GRID), 1e6) - epsilon
 
-    low, high = log(0.5), log(_NOISIEST)
+    low, high = math.log(0.5), math.log(_NOISIEST)
     if excess(high) > 0:
         raise OptionError(
             f"no noise gives epsilon {epsilon:g} at delta {delta:g} with {count} steps at rate "
@@ -106,7 +117,7 @@ def multiplier_for(
     found = float(optimize.bisect(excess, low, high, xtol=_CLOSE))
     while excess(found) > 0:
         found += _CLOSE
-    return exp(found)
+    return math.exp(found)
 
 
 class Sampler:
@@ -135,43 +146,64 @@ class Sampler:
         self._inputs, self._targets, self._device = inputs, targets, device
         self._coins = Coins(insecure_seed)
         self._units = _units(len(inputs), groups)
+        self._places: dict[int, Tensor] = {}
+        self._hashed: bool | None = None
         self.counted: int | None = None
         if counting is not None:
             units = np.array([len(self._units[-1])])
             seed = None if insecure_seed is None else derive(insecure_seed, "count")
             noisy = discrete_gaussian(units, counting.noise_scale, insecure_seed=seed)
             self.counted = int(noisy[0])
-        self._optimiser = _optimiser(shapes, steps, self._coins, device)
+        self._shapes = [torch.Size(shape) for shape in shapes]
+        self._bound = Bound.of(steps.norm)
+        self._noise = Noise(steps.scale, insecure_seed)
 
     def step(self, rows: Rows, *, chunk: int = 64) -> list[Tensor]:
-        """The noisy sum of a random part's rows, each unit's cut to the norm; one a parameter.
+        """The noisy sum of a random sample's rows, each unit's cut to the norm; one a parameter.
 
-        rows: a function of each record alone, called with at most ``chunk`` records at a time.
+        rows: a function of each record alone, called with ``chunk`` records at a time; in places
+        without a record there are zeros. chunk: a public number.
         BudgetError once all steps that were declared are done.
         """
         self._begin()
-        optimiser = self._optimiser
-        optimiser.zero_grad()
-        for at in [*torch.split(self._draw(), chunk)] or [torch.zeros(0, dtype=torch.int64)]:
-            self._accumulate(rows, at)
-        optimiser.add_noise()
-        return [p.grad.detach().clone() for p in optimiser.params]
+        if self._hashed is None:
+            self._hashed = self._varies(rows, chunk)
+        total = torch.zeros(sum(map(math.prod, self._shapes)), dtype=torch.int64)
+        for at in self._batches(self._draw(), chunk):
+            total += self._sum(rows, at)
+        noisy = self._noise.added(total, self._bound).to(self._device)
+        parts = noisy.split([math.prod(shape) for shape in self._shapes])
+        return [part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def jointly(self, read: Blocks, classes: int) -> Float[Tensor, "classes ..."]:
-        """Noisy blocks, one a class, of all records of a random part of the units.
+        """Noisy blocks, one a class, of all records of a random sample of the units.
 
         Each block is cut to half of the norm, so that a record, which is in one class, moves it by
-        the norm at most, however the block depends on it. A class of whom nobody takes part gets
+        the norm at most, however the block depends on it. A class without a sampled record gets
         a block of zeros. BudgetError as in ``step``.
+
+        ``read`` is called once for each size to which a class's records are padded, a power of 4:
+        so the shape of what it is given, and with it the last bits of a class's block, do not
+        depend on the number of records of other classes.
         """
         self._begin()
         at = self._draw()
         found, sizes = padded(self._inputs[at], self._targets[at], classes)
-        blocks = cut(
-            read(found.to(self._device), sizes.to(self._device)).detach(), self.steps.norm / 2
-        )
-        blocks[(sizes == 0).to(blocks.device)] = 0
-        return noised(blocks, self.steps.multiplier * self.steps.norm, self._coins)
+        bound = Bound(self.steps.norm / 2, self._bound.step)  # on the grid of the noise
+        room = torch.tensor([_room(size) for size in sizes.tolist()])
+        total: Tensor | None = None
+        for size in room.unique().tolist():
+            own = room == size
+            given = found.new_zeros(classes, size, *found.shape[2:])
+            there = found[own][:, :size]
+            given[own, : there.shape[1]] = there
+            counts = sizes * own
+            answer = read(given.to(self._device), counts.to(self._device)).detach().cpu()
+            blocks = cut(answer, bound)
+            blocks[~own | (sizes == 0)] = 0
+            total = blocks if total is None else total + blocks
+        assert total is not None, "there is a class"
+        return self._noise.added(total, bound).to(self._device)
 
     def _begin(self) -> None:
         if self.done >= self.steps.count:
@@ -181,17 +213,41 @@ class Sampler:
             )
         self.done += 1
 
-    def _accumulate(self, rows: Rows, at: Int64[Tensor, " chunk"]) -> None:
-        if len(at):
-            found = rows(self._inputs[at].to(self._device), self._targets[at].to(self._device))
-        else:
-            found = [p.new_zeros(0, *p.shape) for p in self._optimiser.params]
-        for parameter, own in zip(self._optimiser.params, found, strict=True):
-            assert own.shape == (len(at), *parameter.shape), "rows of another shape than declared"
-            # A gradient that is not finite would make the sum so: it counts nothing instead.
-            clean = torch.nan_to_num(own.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
-            parameter.grad_sample = clean
-        self._optimiser.clip_and_accumulate()
+    def _batches(self, drawn: Int64[Tensor, " m"], size: int) -> Iterator[Int64[Tensor, " size"]]:
+        """Indices of the sampled records in each batch, -1 for an empty place."""
+        if not self._hashed:
+            for at in drawn.split(size):
+                yield torch.cat([at, at.new_full((size - len(at),), -1)])
+            return
+        if size not in self._places:
+            self._places[size] = content_hash(self._inputs, size, 0, "place in a batch")
+        places = self._places[size][drawn]
+        order = drawn[torch.argsort(places, stable=True)]
+        sizes = torch.bincount(places, minlength=size)
+        starts = sizes.cumsum(0) - sizes
+        for k in range(int(sizes.max())):
+            taken = order[(starts + k).clamp(max=len(order) - 1)]
+            yield torch.where(k < sizes, taken, -1)
+
+    def _varies(self, rows: Rows, size: int) -> bool:
+        """Whether a row changes, in any bit, with its place in a batch of random numbers."""
+        generator = torch.Generator().manual_seed(0)
+        inputs = torch.rand(size, *self._inputs.shape[1:], generator=generator)
+        targets = torch.zeros(size, *self._targets.shape[1:]).to(self._targets.dtype)
+        own = [v.to(self._device) for v in (inputs.to(self._inputs.dtype), targets)]
+        shuffled = torch.randperm(size, generator=generator).to(self._device)
+        before, after = rows(*own), rows(*(v[shuffled] for v in own))
+        return any(not torch.equal(b[shuffled], a) for b, a in zip(before, after, strict=True))
+
+    def _sum(self, rows: Rows, at: Int64[Tensor, " size"]) -> Int64[Tensor, " d"]:
+        """The sum of a batch's rows, all parameters side by side, in grid steps: exact."""
+        own = [chosen(v, at).to(self._device) for v in (self._inputs, self._targets)]
+        found = [row.detach() for row in rows(*own)]
+        shapes = [row.shape[1:] for row in found]
+        assert shapes == self._shapes, "rows of another shape than declared"
+        steps = self._bound.steps(torch.cat([row.flatten(1) for row in found], 1).cpu())
+        there = at >= 0
+        return (steps if there.all() else steps[there]).sum(0).long()
 
     def _draw(self) -> Int64[Tensor, " m"]:
         """The records of a step: each unit by its own coin, and of a group one record."""
@@ -201,15 +257,12 @@ class Sampler:
         return torch.from_numpy(order[starts[taken] + within])
 
 
-def _optimiser(shapes: Iterable[torch.Size], steps: Steps, coins: Coins, device: str) -> Any:
-    try:
-        from limbeck.privacy.clipping import Clipped
-    except ImportError:
-        raise OptionError(
-            "noisy steps need Opacus; install it with pip install 'limbeck[private]'"
-        ) from None
-    blank = [torch.zeros(shape, device=device) for shape in shapes]
-    return Clipped(blank, multiplier=steps.multiplier, norm=steps.norm, coins=coins)
+def _room(records: int) -> int:
+    """The least power of 4 that is no less."""
+    room = 1
+    while room < records:
+        room *= 4
+    return room
 
 
 def _units(

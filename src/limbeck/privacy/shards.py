@@ -3,9 +3,8 @@
 Each part, a shard, may be read as freely and as often as wanted, and things learnt from it may be
 kept, as long as they stay with the shard: what leaves is one answer a shard and step, cut to a
 norm, in a sum over shards that gets noise once. So a record moves one answer, from somewhere in a
-ball to somewhere else in it: by twice the radius at most.
-
-Not covered: rounding, as in ``sampled``.
+ball to somewhere else in it: by twice the radius at most. Answers are cut to the integer grid,
+summed exactly, and get discrete noise before they become floats again.
 """
 
 import math
@@ -19,11 +18,12 @@ from torch import Tensor
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.hashing import content_hash
 from limbeck.errors import BudgetError
-from limbeck.privacy.blocks import cut, noised, padded
-from limbeck.privacy.entropy import Coins
+from limbeck.privacy.blocks import Noise, cut, padded
+from limbeck.privacy.noise import discrete_scale
+from limbeck.privacy.records import Bound
 from limbeck.types import Adjacency, Event, Unit
 
-MECHANISM = "Gaussian"
+MECHANISM = "discrete Gaussian"
 _UP = 1 + 1e-9  # more noise than all roundings of the budget's sums ask for
 
 Ask = Callable[[Tensor, Tensor], Tensor]
@@ -39,7 +39,8 @@ class Turns:
     """What is declared before the first step.
 
     shards: of each class. norm: that each shard's answer is cut to. count: of noisy sums.
-    multiplier: standard deviation of the noise as a multiple of ``sensitivity``.
+    sensitivity: the most that neighbouring datasets differ in a sum, in L2 norm, in grid steps.
+    multiplier: standard deviation of continuous noise as a multiple of ``sensitivity``.
     """
 
     shards: int
@@ -48,10 +49,19 @@ class Turns:
     sensitivity: float
     multiplier: float
 
+    @property
+    def bound(self) -> Bound:
+        """The grid that answers are cut to."""
+        return Bound.of(self.norm)
+
+    @property
+    def scale(self) -> float:
+        """The scale of the discrete noise, in grid steps; 0: none."""
+        return discrete_scale(self.multiplier * self.sensitivity) if self.multiplier else 0.0
+
     def event(self, name: str) -> Event:
-        """The steps in the ledger."""
-        noise = self.multiplier * self.sensitivity
-        return Event(name, MECHANISM, self.sensitivity, noise, count=self.count)
+        """The steps in the ledger, in grid steps."""
+        return Event(name, MECHANISM, self.sensitivity, self.scale, count=self.count)
 
 
 def declare(
@@ -70,7 +80,7 @@ def declare(
     in another shard, of the same sum: twice that. A group has one shard in each class, and moves
     as many sums.
     """
-    moved = 2 * norm * (1 if adjacency == "add-remove" else 2)
+    moved = 2.0 * Bound.of(norm).reach * (1 if adjacency == "add-remove" else 2)
     if unit == "group":
         moved *= math.sqrt(classes)
     return Turns(shards, norm, count, moved, math.sqrt(count) / mu * _UP)
@@ -95,7 +105,8 @@ class Shards:
         insecure_seed: int | None = None,
     ) -> None:
         self.turns, self.done = turns, 0
-        self._classes, self._coins = len(private.classes), Coins(insecure_seed)
+        self._classes = len(private.classes)
+        self._noise = Noise(turns.scale, insecure_seed)
         place = private.labels * turns.shards + _hashes(private, turns.shards, unit)
         inputs, sizes = padded(private.inputs, place, self._classes * turns.shards)
         self._inputs, self._sizes = inputs.to(device), sizes.to(device)
@@ -114,10 +125,10 @@ class Shards:
         self.done += 1
         answers = ask(self._inputs, self._sizes).detach()
         assert len(answers) == len(self._sizes), "one answer a shard"
-        bounded = cut(answers, turns.norm)
-        bounded[self._sizes == 0] = 0
+        bounded = cut(answers.cpu(), turns.bound)
+        bounded[self._sizes.cpu() == 0] = 0
         total = bounded.unflatten(0, (self._classes, turns.shards)).sum(1)
-        return noised(total, turns.multiplier * turns.sensitivity, self._coins)
+        return self._noise.added(total, turns.bound).to(answers.device)
 
 
 def _hashes(private: LabeledDataset, shards: int, unit: Unit) -> Int64[Tensor, " n"]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 import torch
@@ -61,11 +62,9 @@ class DPSGD(Trainer):
     expected: records in an average step, if that is public. None: rate times a noisy count of
         the records, which takes 1% of the budget (in mu^2).
 
-    Per-record gradients, their clipping and sums are Opacus' (hooks and ``DPOptimizer``). Its
-    sampler and noise are not used: they draw from PyTorch's generator, which on a CPU has 32 bits
-    of seed and can be foreseen, and torchcsprng, which Opacus' secure mode asks for, has no version
-    for this PyTorch. ``privacy.entropy`` draws both from the system's entropy instead. Not covered:
-    floating-point rounding in gradients, norms and sums, and timing.
+    Opacus' hooks compute per-record gradients. Its clipping, sampler and noise are not used: they
+    work in floating point and draw from PyTorch's generator, which on a CPU has 32 bits of seed.
+    Here clipped rows are summed as integers and get discrete noise (see ``privacy``).
 
     Initial weights and augmentation follow from the seed; which records a step takes, and its
     noise, do so only in ``fit_many``, which shadow runs and evaluations use and whose classifiers
@@ -119,7 +118,7 @@ class DPSGD(Trainer):
             return None
         asked = self.epsilon or LEVELS[self.level].epsilon or 1.0
         wanted = 1 / (_COUNT_SHARE**0.5 * mu_of(asked, self.delta))
-        scale = max(noise.discrete_scale(wanted), noise.SMALLEST)
+        scale = noise.discrete_scale(wanted)
         return Event(f"number of {self.unit or 'record'}s", "discrete Gaussian", 1.0, scale)
 
     @property
@@ -142,6 +141,8 @@ class DPSGD(Trainer):
         return Steps(rate, count, multiplier, self.clip)
 
     def resolve(self, form_shape: tuple[int, ...]) -> "DPSGD":
+        if find_spec("opacus") is None:
+            raise OptionError("dp-sgd needs opacus; install it with pip install 'limbeck[private]'")
         network = self.network or _network(form_shape)
         make(network, form_shape, 2, width=1, seed=0)  # refuses what it cannot serve
         level = LEVELS[self.level]

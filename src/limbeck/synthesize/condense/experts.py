@@ -68,7 +68,8 @@ def trajectories(
             expert = train(data, course, seed=seed, device=device)
             if store is not None:
                 store.write(course, seed, expert)
-        found.append({name: values.to(device) for name, values in expert.items()})
+        # In one order, whether trained or read: sums over parameters depend on it in the last bits.
+        found.append({name: expert[name].to(device) for name in sorted(expert)})
         if progress is not None:
             progress((i + 1) / count)
     return found
