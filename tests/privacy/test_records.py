@@ -42,6 +42,21 @@ def test_the_bound_holds_for_any_row_after_any_cast(row, limit, dtype):
     assert bound.reach * bound.step <= bound.norm * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("size", [1e-42, 1e-38, 1e-7, 1.0, 1e7, 1e30, 3e38])
+@pytest.mark.parametrize("wide", [1, 3, 1000, 300_000])
+def test_the_bound_holds_for_wide_rows_of_any_size(wide, size):
+    """Equal entries, entries of one large and many small ones, and normal ones: all at the norm."""
+    generator = torch.Generator().manual_seed(wide)
+    rows = torch.ones(3, wide)
+    rows[1, 1:] = 2.0**-12
+    rows[2] = torch.randn(wide, generator=generator)
+    rows = (rows.double() * size / rows.double().norm(dim=1, keepdim=True)).float()
+    for limit in (rows[0].double().norm().item(), 1.0, 1e-3, 1e4):
+        bound = Bound.of(max(limit, 1e-30))
+        steps = bound.cut(rows).numpy()
+        assert all(int((row**2).sum()) <= bound.reach**2 for row in steps)  # below 2^63
+
+
 def test_rows_within_the_bound_are_only_cut_to_the_grid():
     rows = torch.tensor([[0.3, -0.4], [0.0, 0.0]])
     bound = Bound(1.0, 1 / 1000)

@@ -6,8 +6,8 @@ nothing else. Floating point breaks this in three ways, each closed here or in `
 - What a network says of a record can depend, in its last bits, on where in a batch the record
   stands and on the batch's size. So all batches have the same size, and a record's place in its
   batch is a hash of the record itself: with or without anybody else, it stands at the same place.
-- A bound taken before a cast can be exceeded after it. So statistics are bounded in float64 and
-  then cut, towards zero, to whole steps of a grid: no coordinate and no norm grows.
+- A bound taken before a cast can be exceeded after it. So statistics are bounded with a margin for
+  all roundings and then cut, towards zero, to whole steps of a grid: no norm grows.
 - Sums of floats depend on their order. Sums of whole numbers do not.
 
 One thing is assumed of the statistic: that a record's row of a batch does not depend on the other
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
 from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
@@ -35,11 +35,10 @@ Statistic = Callable[[Tensor, Tensor], Tensor]
 Embedding = Callable[[Tensor], Tensor]
 """Inputs (batch, ...) to features (batch, d), each of its own record alone."""
 
-_DOWN = 1 - 2.0**-40
-"""Norms are right to one part in 2^40 at least; what must not exceed them is cut by that much."""
-_HUGE = 1e150  # larger numbers, whose squares are none, count as this
-_EXACT = 2**26
-"""Norms, in steps, up to which sums of squares of integers are exact in float64, in any order."""
+_DOWN = 1 - 2.0**-20
+"""What must not exceed a norm is cut by that much: more than all roundings on the way."""
+_HUGE = 1e30  # larger numbers count as this
+_LONGEST = 2**30
 
 
 @dataclass(frozen=True)
@@ -66,18 +65,27 @@ class Bound:
         """Each row in whole steps, of norm at most ``reach``; what is not finite becomes 0."""
         return self.steps(statistic).long()
 
-    def steps(self, statistic: Float[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
-        """The rows of ``cut`` as floats: integers, whose sums below 2^53 are exact."""
-        steps = statistic.to(torch.float64, copy=True)
-        steps.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0).clamp_(-_HUGE, _HUGE)
-        norms = torch.linalg.vector_norm(steps, dim=1, keepdim=True)
-        factors = (self.norm * _DOWN / norms.clamp(min=1 / _HUGE)).clamp(max=1)
-        steps.mul_(factors / self.step).trunc_()
-        if self.reach <= _EXACT:
-            # What floats say of a norm is checked in integers; no row over the limit is known.
-            within = torch.einsum("nd,nd->n", steps, steps) <= float(self.reach) ** 2
-            steps.mul_(within[:, None])
-        return steps
+    def steps(self, statistic: Float[Tensor, "n d"]) -> Int32[Tensor, "n d"]:
+        """The rows of ``cut`` in 32 bits.
+
+        That the norm is kept is a matter of the margin alone. A norm in float64 is right to a
+        fraction d 2^-53, below 2^-23; a factor and a product in float32 to 2^-24 each; what is
+        smaller than 1 becomes 0, and cutting shrinks. Together they are below the margin's 2^-20.
+        """
+        rows = statistic.to(torch.float32)
+        assert rows.shape[1] < _LONGEST, "rows longer than the margin is for"
+        norms = _norms(rows)
+        if not bool((norms < _HUGE).all()):
+            rows = rows.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).clamp(-_HUGE, _HUGE)
+            norms = _norms(rows)
+        most = self.reach * self.step * _DOWN
+        factors = (most / norms.clamp(min=1 / _HUGE)).clamp(max=1) / self.step
+        return (rows * factors.float()).to(torch.int32)
+
+
+def _norms(rows: Float32[Tensor, "n d"]) -> Float64[Tensor, "n 1"]:
+    norms: Float64[Tensor, "n 1"] = torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)
+    return norms
 
 
 def rows(

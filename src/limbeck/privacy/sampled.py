@@ -247,7 +247,8 @@ class Sampler:
         assert shapes == self._shapes, "rows of another shape than declared"
         steps = self._bound.steps(torch.cat([row.flatten(1) for row in found], 1).cpu())
         there = at >= 0
-        return (steps if there.all() else steps[there]).sum(0).long()
+        kind = torch.int32 if len(at) * self._bound.reach < 2**31 else torch.int64
+        return (steps if there.all() else steps[there]).sum(0, dtype=kind).long()
 
     def _draw(self) -> Int64[Tensor, " m"]:
         """The records of a step: each unit by its own coin, and of a group one record."""
