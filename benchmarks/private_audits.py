@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 import limbeck as lb
-from limbeck.audit.boundary import Boundary, attack, signed, through_budget
+from limbeck.audit.boundary import Boundary, attack
+from limbeck.audit.noisy_queries import signed, through_budget
 from limbeck.audit.presets import Preset
 from limbeck.data import LabeledDataset
 from limbeck.files import write_json, write_text

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from limbeck.audit.inference.fixed_threshold import independent_bound
 from limbeck.data.dataset import LabeledDataset
 from limbeck.nn.networks import make
 from limbeck.privacy import blocks, noise
 from limbeck.privacy.accountant import epsilon_declared
 from limbeck.privacy.noise import discrete_gaussian
-from limbeck.privacy.sampled import Sampler, Steps
+from limbeck.privacy.sampled import Sampler, Steps, multiplier_for
 from limbeck.privacy.shards import Shards, Turns
 
 WIDE = 2_000
@@ -197,6 +198,36 @@ def test_noise_of_secure_answers_is_that_of_the_declared_curve():
     assert abs(scores[0].mean() - scores[1].mean() - 0.99) < 5 * SIGMA * math.sqrt(2 / 150)
     assert abs(scores.std(1).mean() / SIGMA - 1) < 5 / math.sqrt(2 * 300)
     assert epsilon_declared([STEPS.event("sum")], 1e-5) < 1.0
+
+
+@pytest.mark.parametrize("epsilon", [1.0, 3.0])
+@pytest.mark.parametrize("sampled", [True, False])
+def test_sampled_steps_stand_up_to_the_most_powerful_test(epsilon, sampled):
+    """The likelihood ratio of all steps. It refutes a twin that takes everybody at each step."""
+    rate, count, units = 0.2, 10, 3_000
+    multiplier = multiplier_for(epsilon, 1e-5, "add-remove", rate=rate, count=count)
+    declared = Steps(rate if sampled else 1.0, count, multiplier, 1.0)
+    scores, members = [], []
+    for seed in range(2):  # half of the trials to choose a threshold, half to judge it
+        coins = torch.rand(units, generator=torch.Generator().manual_seed(seed)) < 0.5
+        rows = torch.eye(units)[coins]
+        drawn = Sampler(rows, torch.zeros(len(rows)), declared, [torch.Size([units])])
+        seen = [drawn.step(lambda x, _: [x])[0].double() for _ in range(count)]
+        odds = [torch.log1p(rate * torch.expm1((y - 0.5) / multiplier**2)) for y in seen]
+        scores.append(torch.stack(odds).sum(0).numpy())
+        members.append(coins.numpy())
+    bounds = []
+    for level in np.quantile(scores[0], [0.1, 0.25, 0.5, 0.75, 0.9]):
+        counts = [
+            counted
+            for which in (members[1], ~members[1])
+            for counted in (int((scores[1][which] > level).sum()), int(which.sum()))
+        ]
+        bounds.append(independent_bound(*counts, delta=1e-5, level=0.9998).value)
+    if sampled:
+        assert max(bounds) <= epsilon
+    else:
+        assert max(bounds) > epsilon
 
 
 def test_the_average_over_the_real_number_of_records_would_tell_it():

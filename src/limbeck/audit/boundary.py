@@ -6,9 +6,10 @@ allowed, at right angles to each other, and everything else is known. Then the r
 each record exactly what the claimed trade-off curve permits, and an audit can be tight.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,11 +17,11 @@ from jaxtyping import Bool, Float
 
 from limbeck import coins as seeded
 from limbeck.audit.inference.gdp_test import gdp_lower_bound, gdp_p_value, refutes
+from limbeck.audit.noisy_queries import Release, through_budget
 from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.privacy.claim import Claim
 from limbeck.privacy.gaussian import mu_of
-from limbeck.privacy.records import Bound
 from limbeck.types import Estimate
 
 _KNOWN = 16
@@ -60,29 +61,6 @@ def find_seed(
     return found, left[found]
 
 
-Release = Callable[[LabeledDataset, int | None], Float[np.ndarray, " d"]]
-"""A noisy sum of ``signed`` inputs of records, each of norm 1 at most; and the seed of its noise.
-
-None as the seed is a real release, whose noise is the mechanism's own affair.
-"""
-
-
-def signed(inputs: Float[torch.Tensor, "n d"], side: torch.Tensor) -> Float[torch.Tensor, "n d"]:
-    """The statistic of planted records: their inputs, or the opposite for those that stand in."""
-    return inputs * (1 - 2 * side)[:, None]
-
-
-def through_budget(claim: Claim) -> Release:
-    """What limbeck releases at this claim: one sum, with all of a budget of its own."""
-
-    def release(private: LabeledDataset, seed: int | None) -> Float[np.ndarray, " d"]:
-        budget = claim.budget(private, insecure_seed=seed)
-        found: np.ndarray = budget.release("boundary", signed, Bound.of(1.0), 1.0).values.numpy()
-        return found
-
-    return release
-
-
 @dataclass(frozen=True)
 class Boundary:
     """What an attack at the noisy-sum boundary made of a claim.
@@ -100,13 +78,17 @@ class Boundary:
     seeds: tuple[int, ...] = ()
 
 
+Name = Literal["matched-filter", "seed-enumeration", "lattice", "scale"]
+
+
 def attack(
     claim: Claim,
-    name: Literal["matched-filter", "seed-enumeration"] = "matched-filter",
+    name: Name = "matched-filter",
     *,
     release: Release | None = None,
     units: int = 500,
     runs: int = 20,
+    wide: int = 1,
     seeds: Sequence[int] = range(1000),
     seed: int = 0,
 ) -> Boundary:
@@ -114,12 +96,15 @@ def attack(
 
     release: the mechanism, called with no seed for what is attacked; None: limbeck's own. Seed
     enumeration calls it with each of ``seeds``, too, on the known records alone.
+    wide: coordinates that each planted record's statistic is spread over. The lattice and the scale
+    of a release show in many coordinates; known records are 0 there. With one unit, each run is a
+    trial of its own.
     OptionError where the claim is none, or ``name`` is no attack.
     """
     if name not in ATTACKS:
         raise OptionError(f"no attack at the boundary is called {name!r}: {', '.join(ATTACKS)}")
     mechanism = release or through_budget(claim)
-    planted = _Planted.of(claim, units, runs, seed)
+    planted = _Planted.of(claim, units, runs, seed, wide)
     seen = np.stack([mechanism(records, None) for records in planted.runs()])
     found: list[int] = []
     if name == "seed-enumeration":
@@ -128,22 +113,50 @@ def attack(
         noise = {tried: mechanism(known, tried) for tried in seeds}
         each = [find_seed(one, noise.__getitem__, list(noise)) for one in seen]
         found, seen = [which for which, _ in each], np.stack([left for _, left in each])
-    rest = planted.rest if name == "matched-filter" else np.zeros(units)
-    scores = matched_filter(seen, rest, np.eye(units))
+    rest = np.zeros_like(planted.rest) if name == "seed-enumeration" else planted.rest
+    own = (seen - rest).reshape(runs, units, wide)
+    if name == "lattice":
+        scores = on_lattice(own)
+    elif name == "scale":
+        scores = -np.square(own).sum(-1)
+    else:
+        scores = own.sum(-1)  # the matched filter, for statistics of equal coordinates
+    coins = planted.coins
+    if units == 1:
+        scores, coins = scores.T, coins.T
     assert claim.epsilon is not None, "checked when the records were planted"
     mu = mu_of(claim.epsilon, claim.delta)
     return Boundary(
         attack=name,
         claimed=claim.epsilon,
-        bound=gdp_lower_bound(scores, planted.coins, delta=claim.delta, independent=True),
-        p_value=gdp_p_value(scores, planted.coins, mu, independent=True),
-        refuted=refutes(scores, planted.coins, mu, independent=True),
+        bound=gdp_lower_bound(scores, coins, delta=claim.delta, independent=True),
+        p_value=gdp_p_value(scores, coins, mu, independent=True),
+        refuted=refutes(scores, coins, mu, independent=True),
         seeds=tuple(found),
     )
 
 
-ATTACKS = ("matched-filter", "seed-enumeration")
-"""What ``attack`` knows: the most powerful test of honest noise, and the end of guessable noise."""
+ATTACKS: tuple[Name, ...] = get_args(Name)
+"""What ``attack`` knows: the most powerful test of honest noise, and three of dishonest noise.
+
+seed-enumeration: noise that can be guessed. lattice: floating-point sums. scale: noise whose size
+tells the number of records, as of averages over a real batch.
+"""
+
+
+def on_lattice(released: Float[np.ndarray, "*trials wide"]) -> Float[np.ndarray, "*trials"]:
+    """How few small coordinates are off the lattice that float32 noise on a statistic would leave.
+
+    Where t + noise is rounded to float32 and much smaller than t, it is a multiple of half a unit
+    in the last place of t; where t is 0 it hardly ever is [Mironov 2012, CCS, "On significance of
+    the least significant bits for differential privacy"; for Gaussian noise Jin et al. 2022,
+    arXiv:2112.05307]. Here t is the statistic of a member, 1 over the root of ``wide``.
+    """
+    value = released.shape[-1] ** -0.5
+    half = 2.0 ** (math.floor(math.log2(value)) - 24)
+    off = (np.abs(released) < value / 8) & (released / half != np.rint(released / half))
+    scores: np.ndarray = -off.sum(-1).astype(np.float64)
+    return scores
 
 
 def observe(
@@ -168,28 +181,30 @@ def observe(
 class _Planted:
     """Known records, then the planted ones, then their stand-ins, and who is in each run.
 
-    rest: the sum of the known records' statistics.
+    rest: (units * wide,), the sum of the known records' statistics.
     """
 
     records: LabeledDataset
     coins: Bool[np.ndarray, "runs units"]
-    rest: Float[np.ndarray, " units"]
+    rest: Float[np.ndarray, " d"]
     replaced: bool
 
     @classmethod
-    def of(cls, claim: Claim, units: int, runs: int, seed: int) -> "_Planted":
+    def of(cls, claim: Claim, units: int, runs: int, seed: int, wide: int = 1) -> "_Planted":
         if claim.epsilon is None:
             raise OptionError("without noise there is no claim to audit: give an epsilon")
         coins = seeded.numpy_generator(seed, "boundary").random((runs, units)) < 0.5
         known = torch.rand(_KNOWN, units, generator=seeded.generator(seed, "known records"))
+        known = known / units if wide == 1 else torch.zeros(_KNOWN, units * wide)
+        rows = torch.eye(units).repeat_interleave(wide, 1) / wide**0.5
         against = torch.arange(_KNOWN + 2 * units) >= _KNOWN + units
         everyone = LabeledDataset(
-            torch.cat([known / units, torch.eye(units), torch.eye(units)]),
+            torch.cat([known, rows, rows]),
             against.long(),
             ("for", "against"),
             name="planted records",
         )
-        rest = (known / units).double().sum(0).numpy()
+        rest = known.double().sum(0).numpy()
         return cls(everyone, coins, rest, claim.adjacency == "replace-one")
 
     def runs(self) -> Iterator[LabeledDataset]:
