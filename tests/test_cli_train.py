@@ -220,4 +220,4 @@ def test_words_of_guarantees():
 @pytest.mark.parametrize(("records", "doubted"), [(30_000, False), (40_000, True)])
 def test_delta_is_held_against_a_public_bound(records, doubted):
     # 1e-5 = n^-1.1 at n = 10^(5 / 1.1), about 35,112.
-    assert (doubt_of_delta(Guarantee(1.0, 1e-5), records) is not None) == doubted
+    assert (doubt_of_delta(1e-5, records) is not None) == doubted

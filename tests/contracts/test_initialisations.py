@@ -11,10 +11,14 @@ from limbeck import registry
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import LimbeckError
+from limbeck.privacy.claim import stated
+from limbeck.privacy.gaussian import mu_of
+from limbeck.privacy.statement import Statement
 from limbeck.recipe import recipe
 from limbeck.synthesize import initialise
 from limbeck.synthesize.form import Form
 from limbeck.synthesize.initialise.base import DataFree, FromRecords
+from limbeck.types import Guarantee
 
 NAMES = list(registry.methods("initialisation"))
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 64, 64), (1, 9, 12), (6,)]
@@ -36,7 +40,8 @@ def option(name, shape, folder):
         np.savez(file, inputs=other.inputs.numpy(), labels=other.labels.numpy())
         return f":{file}"
     if name == "private":
-        card = {"guarantee": {"epsilon": 1.0, "delta": 1e-5}, "ledger": [{"name": "sums"}]}
+        own = Guarantee(1.0, 1e-5, mu=mu_of(1.0, 1e-5))
+        card = stated(Statement.of(own, name="other"))
         SyntheticDataset(other.inputs, other.labels, other.classes, card=card).save(folder)
         return f":{folder}"
     return ""
@@ -125,6 +130,7 @@ def test_the_records_it_needs_suffice_and_fewer_are_refused_in_one_line(begin):
 def test_a_guarantee_is_stated_only_where_no_record_is_read(begin):
     assert begin.access == "none" or (begin.guarantee is None and begin.ledger == ())
     json.dumps([begin.guarantee, *begin.ledger])
+    assert bool(begin.owed) == (begin.guarantee is not None)
 
 
 def test_it_can_be_written_and_read_back(begin):

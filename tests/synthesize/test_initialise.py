@@ -9,12 +9,17 @@ from sklearn.exceptions import ConvergenceWarning
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import LimbeckError, OptionError
+from limbeck.privacy.accountant import multiplier
+from limbeck.privacy.claim import stated
+from limbeck.privacy.gaussian import epsilon_of
+from limbeck.privacy.statement import Statement
 from limbeck.synthesize import initialise
 from limbeck.synthesize.condense.distribution_matching import DistributionMatching
 from limbeck.synthesize.form import Form
 from limbeck.synthesize.initialise import foreign
 from limbeck.synthesize.initialise.k_means import centroids
 from limbeck.synthesize.initialise.kaleidoscope import kaleidoscope
+from limbeck.types import Event, Guarantee
 
 SMALL = {"ipc": 2, "network": "convnet2", "width": 4, "steps": 2, "pairs": 2}
 
@@ -320,7 +325,11 @@ def test_a_folder_that_is_no_release_is_refused(tmp_path):
 
 @pytest.mark.parametrize("loop", ["sums", "minibatch"])
 def test_the_card_keeps_the_guarantee_of_the_release_started_from(tmp_path, tiny_images, loop):
-    guarantee, ledger = {"epsilon": 1.0, "delta": 1e-5}, [{"name": "sums", "noise_scale": 3.7}]
+    event = Event("sums", "discrete Gaussian", 1000.0, 3700.0)
+    mu = 1 / multiplier(event)
+    own = Guarantee(epsilon_of(mu, 1e-5), 1e-5, events=(event,), mu=mu)
+    said = stated(Statement.of(own, name="first"))
+    guarantee, ledger = said["guarantee"], said["ledger"]
     init = released(tmp_path / "first", guarantee=guarantee, ledger=ledger)
     method = DistributionMatching(init=init, form=loop, **SMALL).resolve(tiny_images)
     made = method.synthesize(tiny_images, seed=0)

@@ -10,6 +10,8 @@ import torch
 from limbeck.errors import OptionError
 from limbeck.privacy import noise, records
 from limbeck.privacy.budget import Budget
+from limbeck.privacy.digits import up
+from limbeck.privacy.gaussian import epsilon_of, mu_of
 from limbeck.privacy.noisy_sum import NoisySum
 from limbeck.privacy.records import Bound
 from limbeck.recipe import build
@@ -146,14 +148,16 @@ def test_a_mix_without_anything_to_match_is_refused(tiny_images):
         PrivateMatching(init="real").resolve(tiny_images)
 
 
-def test_the_guarantee_of_a_release_started_from_is_said_beside_its_own(tmp_path, tiny_images):
+def test_the_guarantee_of_a_release_started_from_is_added_to_its_own(tmp_path, tiny_images):
     first = PrivateMatching(**QUICK, epsilon=2.5).synthesize(tiny_images, seed=0)
-    assert not any("besides" in line for line in first.card["in_words"])
+    assert not any("the sum of" in line for line in first.card["in_words"])
     first.save(tmp_path)
     again = PrivateMatching(**QUICK, epsilon=1.0, init=f"private:{tmp_path}")
     card = again.synthesize(tiny_images, seed=0).card
-    assert card["in_words"][0].startswith("(1, 1e-05)-differential privacy")
-    assert card["in_words"][1].startswith("besides the (2.5, 1e-05) of the private release")
+    both = epsilon_of(math.hypot(mu_of(2.5, 1e-5), mu_of(1.0, 1e-5)), 1e-5)
+    assert card["guarantee"]["epsilon"] == pytest.approx(both, rel=1e-4)
+    assert card["in_words"][0].startswith(f"({up(both)}, 1e-05)-differential privacy")
+    assert any("the sum of 2 releases" in line for line in card["in_words"])
     assert card["initialisation"]["guarantee"] == first.card["guarantee"]
 
 
@@ -180,7 +184,9 @@ def test_a_guarantee_asked_of_a_condenser_is_that_of_its_private_form(name, even
     )
     assert code == 0, err
     assert f"{name} with a guarantee is private-matching" in err
-    assert json.loads(out)["guarantee"]["epsilon"] == pytest.approx(2.0, abs=1e-6)
+    stated = json.loads(out)["guarantee"]
+    assert stated["own"]["epsilon"] == pytest.approx(2.0, abs=1e-6)
+    assert stated["epsilon"] == pytest.approx(epsilon_of(2 * mu_of(2.0, 1e-5), 1e-5), rel=1e-4)
     card = json.loads((tmp_path / "release" / "card.json").read_text(encoding="utf-8"))["limbeck"]
     assert [event["name"] for event in card["ledger"]] == events
-    assert card["in_words"][-1].startswith("the claim is about the 200 records (at most)")
+    assert any("of the 200 records (at most) that were kept" in line for line in card["in_words"])

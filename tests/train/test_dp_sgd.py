@@ -8,6 +8,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import OptionError
 from limbeck.mechanism.pipeline import Pipeline
 from limbeck.privacy.accountant import epsilon_declared
+from limbeck.privacy.digits import up
 from limbeck.train import dp_sgd
 from limbeck.train.dp_sgd import DPSGD
 from limbeck.train.levels import LEVELS
@@ -50,7 +51,7 @@ def test_one_step_more_than_declared_would_break_the_claim():
 def test_levels_of_high_utility_print_how_huge_their_epsilon_is(level, least):
     trainer = DPSGD(level).resolve(SHAPE)
     assert trainer.guarantee.epsilon > least
-    assert trainer.title == f"dp-sgd at epsilon {trainer.guarantee.epsilon:.3g}"
+    assert trainer.title == f"dp-sgd at epsilon {up(trainer.guarantee.epsilon, 3)}"
 
 
 def test_without_noise_there_is_no_guarantee():

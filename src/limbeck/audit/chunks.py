@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ class Audited:
     """One mechanism of a session: the subject itself, or its company.
 
     looks: where its runs may be judged and stopped at before all are made; empty: nowhere.
+    claim: what cards state of its release (see ``audit.claimed``); None: nothing.
     """
 
     role: Literal["subject", "random-subset", "full-data"]
@@ -48,6 +49,7 @@ class Audited:
     mechanism: Mechanism
     runs: int
     looks: tuple[Look, ...] = ()
+    claim: dict[str, Any] | None = None
 
     @property
     def steps(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from limbeck.audit.inference.flags import CONTROL_NOT_FOUND, FEW_FALSE_POSITIVES
 from limbeck.audit.inference.verdict import attack_title
 from limbeck.audit.set_evidence import SetEvidence
 from limbeck.errors import OptionError
+from limbeck.privacy.digits import up
 
 HOLDS, FAILS, TOO_WEAK = 0, 1, 3
 
@@ -33,7 +34,8 @@ def gate(
         The warnings few-false-positives, control-not-found and
         null-test-failed do not count by themselves: their questions are asked here, the first of
         the limit's own rate. What is flagged as information never counts.
-    max_epsilon: holds only if the accountant's epsilon is no larger and the audit does not
+    max_epsilon: holds only if the accountant's epsilon, of all the data and of the sum of all
+        releases that this one was made from, is no larger and the audit does not
         contradict it, which it does at the 0.1% of ``inference.claim``: a true guarantee fails so
         rarely, and not in one audit of twenty, as the printed 95% bound would make it. Without a
         known guarantee nothing can hold, and that bound tells a limit that is broken from one
@@ -144,7 +146,7 @@ def _refuse(fpr: float, measured: Iterable[float]) -> NoReturn:
 
 
 def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
-    asked = f"Epsilon at most {limit:g}"
+    asked = f"Epsilon at most {up(limit)}"
     unknown = f"{asked} cannot be told: no guarantee is known of what was not made here."
     if subject is None:
         return TOO_WEAK, unknown
@@ -159,9 +161,18 @@ def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
             f"{asked} does not hold: the mechanism has no guarantee, and no audit can stand in for "
             "one."
         )
-    claimed = float(subject.guarantee["epsilon"])
+    about = subject.guarantee.get("about") or {}
+    if about.get("whole") is False:
+        return FAILS, (
+            f"{asked} does not hold: the guarantee is about a slice of the groups, and nothing is "
+            "claimed of all the data."
+        )
+    stated = subject.guarantee["epsilon"]
+    claimed = math.inf if stated is None else float(stated)
+    several = len(subject.guarantee.get("releases", ()))
+    sum_of = f" for the sum of {several} releases" if several > 1 else ""
     if not claimed <= limit:
-        return FAILS, f"{asked} does not hold: the accountant says {claimed:g}."
+        return FAILS, f"{asked} does not hold: the accountant says {up(claimed)}{sum_of}."
     if subject.claim is not None and subject.claim.refuted:
         return FAILS, f"{asked} does not hold: {subject.claim.sentence}"
     if subject.claim is None or subject.claim.epsilon is None:
@@ -170,4 +181,4 @@ def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
         told = "the runs were not held against it"
     else:
         told = "the runs do not refute it"
-    return HOLDS, f"{asked} holds: the accountant says {claimed:g}, and {told}."
+    return HOLDS, f"{asked} holds: the accountant says {up(claimed)}{sum_of}, and {told}."

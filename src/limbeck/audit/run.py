@@ -1,7 +1,7 @@
 """An audit from start to end: prepare the plan, run the shadow runs, judge what they leaked."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from limbeck.audit import plan
 from limbeck.audit import views as query
 from limbeck.audit.attacks.choice import chosen
 from limbeck.audit.chunks import DELTA, Audited
+from limbeck.audit.claimed import claimed
 from limbeck.audit.inference import judge
 from limbeck.audit.inference.sequential import declared_looks
 from limbeck.audit.presets import PRESETS, Name, Preset
@@ -107,9 +108,23 @@ def planned(
         audited += _company(subject, made.data, sizes)
     for one in audited:
         _require_trials(one, made)
+    audited = [
+        replace(
+            one,
+            claim=claimed(one.mechanism, made.data, released if one.role == "subject" else None),
+        )
+        for one in audited
+    ]
+    # What the recipes do not tell: a finished audit is not taken for one of another claim.
+    beyond = [
+        one.claim
+        for one in audited
+        if one.claim and (len(one.claim["releases"]) > 1 or one.claim["about"]["limit"])
+    ]
     described = {
         **made.described(),
         **({"looks": [asdict(look) for look in looks]} if looks else {}),
+        **({"claims": beyond} if beyond else {}),
         "test": {"fingerprint": test.fingerprint(), "records": len(test)},
         "versions": versions(),
         "release": None if released is None else plan.fingerprint(released),

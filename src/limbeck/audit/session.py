@@ -230,6 +230,7 @@ class Session:
             recipe=without_paths(recipe(one.mechanism)),
             holds_real_records=one.mechanism.holds_real_records,
             guarantee=one.mechanism.guarantee,
+            stated=one.claim,
             utility=Estimate.of_mean(accuracy.tolist()),
             utility_with_canaries=Estimate.of_mean(right.mean(1).tolist(), _level(looks)),
             seed=self.plan.seed,

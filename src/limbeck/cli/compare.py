@@ -13,6 +13,7 @@ from limbeck.cli.options import Common
 from limbeck.cli.outputs import require_writable
 from limbeck.cli.progress import Bar
 from limbeck.errors import LimbeckError, OptionError
+from limbeck.privacy.digits import up
 
 if TYPE_CHECKING:
     import limbeck.experiments.comparison
@@ -92,6 +93,11 @@ def compare(
     return Exit.OK
 
 
+def _epsilon(value: float | None) -> str:
+    """A proven bound, rounded up; None: no finite one."""
+    return "none" if value is None else up(value, 3)
+
+
 def _show(found: "limbeck.experiments.comparison.Comparison") -> None:
     """The sentence, and a line for each mechanism."""
     console.result(found.dominance + "\n")
@@ -103,7 +109,7 @@ def _show(found: "limbeck.experiments.comparison.Comparison") -> None:
                 row.name,
                 console.percent(row.utility.plain()),
                 "not resolvable" if point is None else console.percent(point.tpr.plain()),
-                "none" if guarantee is None else f"{guarantee['epsilon']:.3g}",
+                "none" if guarantee is None else _epsilon(guarantee["epsilon"]),
                 f"{row.epsilon_lower.value:.2g}",
                 console.duration(row.cost.release_seconds),
             ]

@@ -12,7 +12,7 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.guarantee import GuaranteeOptions, with_slice
+from limbeck.cli.guarantee import GuaranteeOptions, number_of_records, origin
 from limbeck.cli.options import Common, DataOptions, method_options, shell
 from limbeck.cli.outputs import require_folder
 from limbeck.errors import OptionError
@@ -74,7 +74,7 @@ def condense(
     from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
-    given = {"ipc": ipc, "init": init, **guarantee.asked()}
+    given = {"ipc": ipc, "init": init, **guarantee.asked(options)}
     synthesizer = recipe.build(
         method, method_options(method, "synthesizer", options, given), "synthesizer"
     )
@@ -107,12 +107,12 @@ def condense(
         added: dict[str, object] = {"interrupted": interrupted}
         if data.range() is not None:
             added["value_range"] = data.range()
-        card = with_slice({**synthetic.card, **added}, data.limit)
+        card = {**synthetic.card, **added}
         with _undisturbed():
             replace(synthetic, card=card).save(output)
 
-    claimed = resolved.guarantee
-    guarantee.warn(claimed)
+    claim = card.get("guarantee")
+    guarantee.warn(claim, private)
     holds_real = resolved.holds_real_records
     if common.as_json:
         console.document(
@@ -121,10 +121,10 @@ def condense(
                 "recipe": recipe.recipe(resolved),
                 "records": len(synthetic),
                 "classes": list(synthetic.classes),
-                "private_records": len(private),
+                "private_records": number_of_records(claim, private),
                 "seconds": seconds,
                 "holds_real_records": holds_real,
-                "guarantee": card.get("guarantee"),
+                "guarantee": claim,
                 "interrupted": interrupted,
             }
         )
@@ -136,20 +136,26 @@ def condense(
         return Exit.INTERRUPTED
     if common.as_json:
         return Exit.OK
-    origin = ["--private", source, *data.flags()]
+    same = ["--private", source, *data.flags()]
     console.facts(
         {
             "method": method,
-            "from": f"{private.name}, {len(private)} records, {len(private.classes)} classes",
+            "from": origin(claim, private),
             "made": f"{len(synthetic)} synthetic records in {console.duration(seconds)}",
             "real records": "yes: the release contains, or starts from, private records"
             if holds_real
             else "no",
             "guarantee": "\n".join(card.get("in_words") or ["none"]),
             "release": str(output),
-            "next": shell("limbeck", "evaluate", output, *origin, *_other("--network", private)),
+            "next": shell("limbeck", "evaluate", output, *same, *_other("--network", private)),
             "and": shell(
-                "limbeck", "audit", output, *origin, *_other("--trainer", private), "-o", "audit/"
+                "limbeck",
+                "audit",
+                output,
+                *same,
+                *_other("--trainer", private),
+                "-o",
+                "audit/",
             ),
         }
     )

@@ -81,6 +81,7 @@ def evaluate(
 
     from limbeck.cli.progress import Bar
     from limbeck.data.synthetic import SyntheticDataset
+    from limbeck.privacy.statement import printed
     from limbeck.train.comparison import utility
     from limbeck.workers import keep_memory
 
@@ -112,6 +113,7 @@ def evaluate(
                 "test": held_out.name,
                 "test_records": len(held_out),
                 "seconds": seconds,
+                "guarantee": synthetic.card.get("guarantee"),
                 **_document(rows, trainers),
             }
         )
@@ -122,6 +124,7 @@ def evaluate(
                 **how,
                 "test data": f"{held_out.name}, {len(held_out)} records",
                 "took": console.duration(seconds),
+                "guarantee": printed(synthetic.card.get("guarantee")),
             }
         )
     return Exit.OK

@@ -39,6 +39,7 @@ def export(
     from limbeck.data.export import export as write
     from limbeck.data.export import losses
     from limbeck.data.synthetic import SyntheticDataset
+    from limbeck.privacy.statement import printed
 
     synthetic = SyntheticDataset.load(release)
     write(synthetic, output, to)
@@ -53,6 +54,7 @@ def export(
                 "records": len(synthetic),
                 "lost": lost,
                 "holds_real_records": real,
+                "guarantee": synthetic.card.get("guarantee"),
             }
         )
         return Exit.OK
@@ -62,6 +64,7 @@ def export(
             "records": f"{len(synthetic)} in {len(synthetic.classes)} classes",
             "left out": ", ".join(lost) or "nothing",
             "real records": "unknown" if real is None else "yes" if real else "no",
+            "guarantee": printed(synthetic.card.get("guarantee")),
         }
     )
     return Exit.OK

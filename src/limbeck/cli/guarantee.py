@@ -4,14 +4,17 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from limbeck import registry
 from limbeck.cli import console
 from limbeck.errors import OptionError
-from limbeck.types import Adjacency, Guarantee
+from limbeck.types import Adjacency, Unit
+
+if TYPE_CHECKING:
+    import limbeck.data.dataset
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,15 @@ class GuaranteeOptions:
     epsilon: Annotated[
         float | None, typer.Option(help="Ask for a formal guarantee of this epsilon.")
     ] = None
-    delta: Annotated[float | None, typer.Option(help="Its delta (1e-5).")] = None
+    delta: Annotated[
+        float | None, typer.Option(help="Its delta (1e-5, or less for many --public-records).")
+    ] = None
     adjacency: Annotated[
         Adjacency | None, typer.Option(help="Neighbours: add-remove one unit, or replace-one.")
     ] = None
     public_records: Annotated[
         int | None,
-        typer.Option(min=1, help="A public bound on the number of records, to judge delta by."),
+        typer.Option(min=1, help="A public bound on the number of records; delta is chosen by it."),
     ] = None
 
     def __post_init__(self) -> None:
@@ -38,9 +43,17 @@ class GuaranteeOptions:
                 f"--delta {self.delta:g}: give a number between 0 and 1, such as 1e-5"
             )
 
-    def asked(self) -> dict[str, Any]:
-        """The options as a method knows them; None where nothing was said."""
-        return {"epsilon": self.epsilon, "delta": self.delta, "adjacency": self.adjacency}
+    def asked(self, words: Sequence[str] = ()) -> dict[str, Any]:
+        """The options as a method knows them; None where nothing was said.
+
+        words: of ``--set``, which may say delta too.
+        """
+        delta, said = self.delta, any(word.partition("=")[0] == "delta" for word in words)
+        if delta is None and self.public_records is not None and not said:
+            from limbeck.privacy.words import delta_for
+
+            delta = delta_for(self.public_records)
+        return {"epsilon": self.epsilon, "delta": delta, "adjacency": self.adjacency}
 
     def form_of(self, name: str, words: Sequence[str]) -> tuple[str, list[str]]:
         """The method that is run, and its ``--set`` words, where synthesizer ``name`` is named.
@@ -79,22 +92,44 @@ class GuaranteeOptions:
         given = (name for name, value in dataclasses.asdict(self).items() if value is not None)
         return next(given, None)
 
-    def warn(self, claimed: Guarantee | None) -> None:
-        """Say what is wrong with the delta claimed, given the public bound on the records."""
-        from limbeck.privacy.words import doubt_of_delta
+    def warn(
+        self, claim: Mapping[str, Any] | None, private: "limbeck.data.dataset.LabeledDataset"
+    ) -> None:
+        """Say on stderr, to the data's owner alone, what is wrong with the claim for these data.
 
-        if claimed is None or self.public_records is None:
+        How many records there are decides a warning, which is why none of it is ever written into
+        a release or a JSON document.
+        """
+        if claim is None or "delta" not in claim:
             return
-        doubt = doubt_of_delta(claimed, self.public_records)
+        from limbeck.privacy.words import doubt_of_delta, doubt_of_number
+
+        unit: Unit = claim.get("unit", "record")
+        groups = private.groups if unit == "group" else None
+        units = len(private) if groups is None else len(groups.unique())
+        if self.public_records is None:
+            doubt = doubt_of_number(claim["delta"], units, unit)
+        else:
+            doubt = doubt_of_delta(claim["delta"], self.public_records)
         if doubt is not None:
             console.note(f"warning: {doubt}")
+        if unit == "record" and private.groups is not None:
+            console.note(
+                "warning: the data say which records are one person's, and each is protected alone "
+                "(unit=record): whoever has several is protected less; leave unit out"
+            )
 
 
-def with_slice(card: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
-    """A card whose guarantee, if it has one, says that it is about a slice where it is."""
-    if limit is None or card.get("guarantee") is None:
-        return dict(card)
+def number_of_records(
+    claim: Mapping[str, Any] | None, private: "limbeck.data.dataset.LabeledDataset"
+) -> int | None:
+    """The number of private records; None where the claim is that it is private."""
+    hidden = claim is not None and claim.get("adjacency") != "replace-one"
+    return None if hidden else len(private)
 
-    from limbeck.privacy.words import of_slice
 
-    return {**card, "in_words": [*card["in_words"], of_slice(limit)]}
+def origin(claim: Mapping[str, Any] | None, private: "limbeck.data.dataset.LabeledDataset") -> str:
+    """What a release was made of, for the terminal; without the number where it is private."""
+    number = number_of_records(claim, private)
+    records = "records (their number is private)" if number is None else f"{number} records"
+    return f"{private.name}, {records}, {len(private.classes)} classes"

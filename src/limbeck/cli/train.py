@@ -8,7 +8,7 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.guarantee import GuaranteeOptions, with_slice
+from limbeck.cli.guarantee import GuaranteeOptions, number_of_records, origin
 from limbeck.cli.options import Common, DataOptions, method_options, shell
 from limbeck.cli.outputs import require_folder
 from limbeck.errors import OptionError
@@ -49,13 +49,12 @@ def train(
 
     from limbeck import recipe, registry
     from limbeck.mechanism.pipeline import Pipeline
-    from limbeck.privacy.claim import stated
-    from limbeck.train.released import ReleasedClassifier
+    from limbeck.train.released import ReleasedClassifier, classified
     from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
     kind: registry.Kind = "mechanism" if trainer in registry.methods("mechanism") else "trainer"
-    values = method_options(trainer, kind, options or [], guarantee.asked())
+    values = method_options(trainer, kind, options or [], guarantee.asked(options or []))
     chosen = recipe.build(trainer, values, kind)
     device = common.torch_device()
     private, _ = data.load(source)
@@ -72,25 +71,26 @@ def train(
     seconds = time.monotonic() - started
     if classifier is None:
         raise OptionError(f"--trainer {trainer}: it releases no classifier; give one that does")
-    claimed = resolved.guarantee
+    name = f"{private.name}-{trainer}"
     card = {
         "recipe": recipe.recipe(resolved),
-        "name": f"{private.name}-{trainer}",
+        "name": name,
         "value_range": data.range(),
         "split": data.split(),
-        **with_slice(stated(claimed), data.limit),
+        **classified(classifier, private, name),
     }
+    claim = card["guarantee"]
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
-    guarantee.warn(claimed)
+    guarantee.warn(claim, private)
     if common.as_json:
         console.document(
             {
                 "release": str(output),
                 "recipe": card["recipe"],
                 "classes": list(private.classes),
-                "private_records": len(private),
+                "private_records": number_of_records(claim, private),
                 "seconds": seconds,
-                "guarantee": card["guarantee"],
+                "guarantee": claim,
                 "ledger": card["ledger"],
             }
         )
@@ -99,7 +99,7 @@ def train(
     console.facts(
         {
             "trainer": resolved.title,
-            "from": f"{private.name}, {len(private)} records, {len(private.classes)} classes",
+            "from": origin(claim, private),
             "took": console.duration(seconds),
             "guarantee": "\n".join(card.get("in_words", ["none"])),
             "release": str(output),

@@ -21,6 +21,7 @@ class LabeledDataset:
     groups: int64 (n,), equal for the records of one person; None when each record stands alone.
     mirror: whether a left-right mirrored input keeps its label (never true of digits).
     name: what to call the data in messages and reports.
+    limit: these are at most so many records, kept of all that were given; None: all of them.
     Raises DatasetError, naming the shapes, when these do not fit together.
     """
 
@@ -31,6 +32,7 @@ class LabeledDataset:
     groups: Tensor | None = None
     mirror: bool = False
     name: str = "dataset"
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         shape = "x".join(map(str, self.inputs.shape))

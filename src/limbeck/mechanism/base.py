@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
+from limbeck.privacy.composition import Part
 from limbeck.synthesize.base import Reading
 from limbeck.train.base import Classifier
 from limbeck.types import Guarantee
@@ -46,6 +47,11 @@ class Mechanism(ABC):
     def guarantee(self) -> Guarantee | None:
         """The differential-privacy guarantee of a release; None where the method has none."""
         return None
+
+    @property
+    def owed(self) -> tuple[Part, ...]:
+        """Private releases that it starts from: their cost adds to that of a release."""
+        return ()
 
     def resolve(self, private: LabeledDataset) -> "Mechanism":
         """A copy whose options are all filled in for data of this form and size."""

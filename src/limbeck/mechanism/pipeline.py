@@ -8,6 +8,7 @@ from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.mechanism.base import Mechanism, Release
+from limbeck.privacy.composition import Part
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.base import Reading, Synthesizer
@@ -70,6 +71,10 @@ class Pipeline(Mechanism):
         if self.synthesizer is not None:
             return self.synthesizer.guarantee
         return None if self.trainer is None else self.trainer.guarantee
+
+    @property
+    def owed(self) -> tuple[Part, ...]:
+        return () if self.synthesizer is None else self.synthesizer.owed
 
     def run(self, private: LabeledDataset, *, seed: int, device: str = "cpu") -> Release:
         synthetic = None

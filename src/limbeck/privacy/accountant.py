@@ -62,16 +62,22 @@ def epsilon_declared(
     return _epsilon(tuple(events), delta, adjacency, grid)
 
 
-@lru_cache
+@lru_cache(maxsize=4096)
 def _epsilon(events: tuple[Event, ...], delta: float, adjacency: Adjacency, grid: float) -> float:
     if not events:
         return 0.0
-    faint = min(map(multiplier, events)) < _FAINT
-    accountant = RdpAccountant() if faint else PLDAccountant(value_discretization_interval=grid)
-    with _quiet():
-        accountant.compose(dp_event(events))
     if adjacency == "add-remove" or all(event.rate == 1 for event in events):
-        return float(accountant.get_epsilon(delta))
+        return float(_accountant(events, grid).get_epsilon(delta))
+    return epsilon_of_two(events, delta, grid=grid)
+
+
+def epsilon_of_two(events: Sequence[Event], delta: float, *, grid: float = 1e-4) -> float:
+    """Epsilon at ``delta`` of data that differ by two units, where ``events`` count one.
+
+    By group privacy: twice the epsilon and 1 + e^epsilon times the delta. Infinite where that is
+    no number.
+    """
+    accountant = _accountant(tuple(events), grid)
 
     def excess(epsilon: float) -> float:
         least = float(accountant.get_delta(epsilon))
@@ -83,6 +89,16 @@ def _epsilon(events: tuple[Event, ...], delta: float, adjacency: Adjacency, grid
         if high > _LARGEST:
             return math.inf
     return 2 * (high if low == high else _first(excess, low, high))
+
+
+@lru_cache(maxsize=16)
+def _accountant(events: tuple[Event, ...], grid: float) -> dp_accounting.PrivacyAccountant:
+    """All events composed: one privacy loss distribution serves every delta."""
+    faint = min(map(multiplier, events)) < _FAINT
+    accountant = RdpAccountant() if faint else PLDAccountant(value_discretization_interval=grid)
+    with _quiet():
+        accountant.compose(dp_event(events))
+    return accountant
 
 
 @contextmanager

@@ -66,6 +66,8 @@ class Budget:
         self.shape, self.classes = private.shape, private.classes
         self.unit: Unit = protected(private, unit)
         self.epsilon = epsilon
+        self.limit = private.limit
+        self.grouped = private.groups is not None
         self._ledger = Ledger(epsilon=epsilon, delta=delta, adjacency=adjacency, unit=self.unit)
         self._private = private
         self._insecure_seed = insecure_seed

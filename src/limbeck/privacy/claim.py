@@ -12,12 +12,13 @@ from torch import Tensor
 from limbeck import coins
 from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy.budget import Budget, protected
+from limbeck.privacy.composition import Part
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.queries import Query
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
 from limbeck.privacy.shards import MECHANISM as FULL
 from limbeck.privacy.shared import Shared
-from limbeck.privacy.words import entry, in_words
+from limbeck.privacy.statement import Statement
 from limbeck.recipe import options
 from limbeck.types import Adjacency, Guarantee, Unit
 
@@ -96,23 +97,31 @@ REPEATABLE = "repeatable, for audits and tests alone"
 """The noise of shadow runs, in the words of their cards."""
 
 
-def on_card(budget: Budget) -> dict[str, Any]:
-    """What a card says of what was spent: guarantee, ledger and libraries, in JSON values."""
-    return stated(budget.guarantee, "none" if budget.epsilon is None else REPEATABLE)
+def on_card(budget: Budget, *, name: str = "release", owed: Sequence[Part] = ()) -> dict[str, Any]:
+    """What a card says of what was spent: guarantee, ledger and libraries, in JSON values.
+
+    owed: by releases that this one, called ``name``, was made from.
+    """
+    claimed = budget.guarantee
+    if claimed is None:
+        return stated(None, "none" if budget.epsilon is None else REPEATABLE)
+    return stated(
+        Statement.of(claimed, name=name, limit=budget.limit, owed=owed, grouped=budget.grouped)
+    )
 
 
-def stated(guarantee: Guarantee | None, noise: str = "none") -> dict[str, Any]:
+def stated(statement: Statement | None, noise: str = "none") -> dict[str, Any]:
     """A guarantee on a card; ``noise`` says why there is none."""
-    if guarantee is None:
+    if statement is None:
         return {"guarantee": None, "ledger": [], "noise": noise}
-    values = {name: value for name, value in asdict(guarantee).items() if name != "events"}
-    kinds = {event.mechanism for event in guarantee.events}
+    events = statement.parts[0].guarantee.events
+    kinds = {event.mechanism for event in events}
     noises = {words for kind, words in _NOISES.items() if kind in kinds}
     return {
-        "guarantee": values,
-        "in_words": in_words(guarantee),
-        "deployment": entry(guarantee),
-        "ledger": [asdict(event) for event in guarantee.events],
+        "guarantee": statement.claim,
+        "in_words": statement.sentences,
+        "deployment": statement.deployment,
+        "ledger": [asdict(event) for event in events],
         "noise": "; ".join(sorted(noises)),
         "privacy_libraries": {name: version(name) for name in ("dp-accounting",)},
     }

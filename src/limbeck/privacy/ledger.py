@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from limbeck.errors import BudgetError, OptionError
 from limbeck.privacy.accountant import epsilon_declared, multiplier
+from limbeck.privacy.digits import up
 from limbeck.privacy.gaussian import epsilon_of, mu_of
 from limbeck.privacy.queries import Query
 from limbeck.privacy.sampled import GRID, Steps, multiplier_for
@@ -19,7 +20,10 @@ from limbeck.privacy.shards import Turns, declare
 from limbeck.types import Adjacency, Event, Guarantee, Unit
 
 _ROUNDING = 1e-9
-"""By how much shares that are meant to add up to 1 may exceed it; the excess is not spent."""
+"""By how much shares that are meant to add up to 1 may exceed it; the excess is not spent.
+
+Also the part of epsilon by which root-finding may miss it: more is an error of the accounting.
+"""
 
 
 class Ledger:
@@ -62,6 +66,11 @@ class Ledger:
             if mu > self._mu:
                 raise BudgetError("more was released than the budget allows; claim nothing")
             spent = epsilon_of(mu, self.delta)
+        if spent > self.epsilon * (1 + _ROUNDING):
+            raise BudgetError(
+                f"the events cost epsilon {up(spent)}, more than the {up(self.epsilon)} of the "
+                "budget; claim nothing"
+            )
         epsilon = min(spent, self.epsilon)
         return Guarantee(epsilon, self.delta, self.adjacency, self.unit, self.events, mu)
 

@@ -6,10 +6,13 @@ model, mechanisms, unprotected quantities). Unit of privacy, central model, and 
 bounded forms of neighbours are the vocabulary of NIST SP 800-226.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
+from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any
 
-from limbeck.types import Adjacency, Event, Guarantee
+from limbeck.privacy.digits import pair, up
+from limbeck.types import Adjacency, Event, Guarantee, Unit
 
 _NEIGHBOURS: dict[Adjacency, str] = {
     "add-remove": "with and without any one {unit} (unbounded): their number is private too",
@@ -27,13 +30,21 @@ _LITTLE = 20.0
 _LIKELY = 1e-3
 _SAFE = 1.1
 
+DELTA = 1e-5
+"""Of a guarantee where nothing is said; fit for 35,111 units."""
 
-def in_words(guarantee: Guarantee) -> list[str]:
-    """A guarantee as sentences for people, the claim first and each noisy event last."""
+
+def in_words(guarantee: Guarantee, further: Sequence[str] = ()) -> list[str]:
+    """A guarantee as sentences for people, the claim first and each noisy event last.
+
+    further: sentences that stand between the two. Numbers are rounded up.
+    """
+    claimed = pair(guarantee.epsilon, guarantee.delta)
     lines = [
-        f"({guarantee.epsilon:.4g}, {guarantee.delta:g})-differential privacy in the central model",
+        f"{claimed}-differential privacy in the central model",
         f"unit of privacy: {guarantee.unit}; neighbours: {_neighbours(guarantee)}",
-        *([f"also {guarantee.mu:.4g}-GDP"] if guarantee.mu is not None else []),
+        *([f"also {up(guarantee.mu)}-GDP"] if guarantee.mu is not None else []),
+        *further,
         *map(_event, guarantee.events),
     ]
     if guarantee.epsilon > _LITTLE:
@@ -42,28 +53,10 @@ def in_words(guarantee: Guarantee) -> list[str]:
         )
     if guarantee.delta >= _LIKELY:
         lines.append(
-            f"a delta of {guarantee.delta:g} would let any one {guarantee.unit} be published "
+            f"a delta of {up(guarantee.delta)} would let any one {guarantee.unit} be published "
             f"outright with that chance: a good one is far below 1 over their number"
         )
     return lines
-
-
-def besides(owed: Mapping[str, Any]) -> str:
-    """What a release owes besides its own guarantee: that of another which it starts from."""
-    stated = (owed.get("epsilon"), owed.get("delta"))
-    pair = ", ".join(f"{v:.4g}" if isinstance(v, int | float) else "unknown" for v in stated)
-    return (
-        f"besides the ({pair}) of the private release that it starts from: where that was made of "
-        "the same people, both add up"
-    )
-
-
-def of_slice(limit: int) -> str:
-    """What is claimed where the private records were a slice of the data."""
-    return (
-        f"the claim is about the {limit} records (at most) that were kept of the data, and not "
-        "about which were kept"
-    )
 
 
 def entry(guarantee: Guarantee) -> dict[str, Any]:
@@ -84,14 +77,39 @@ def entry(guarantee: Guarantee) -> dict[str, Any]:
     }
 
 
-def doubt_of_delta(guarantee: Guarantee, records: int) -> str | None:
+def fit_for(delta: float) -> int:
+    """The most units for which ``delta`` is below their number^-1.1; a fact about delta alone."""
+    most: int = math.floor(delta ** (-1 / _SAFE))
+    while most > 0 and delta >= most**-_SAFE:
+        most -= 1
+    return most
+
+
+def delta_for(records: int) -> float:
+    """A delta that is fit for ``records`` units, a public bound: 1e-5, or less for many."""
+    safe = Context(prec=1, rounding=ROUND_FLOOR).plus(Decimal(records**-_SAFE))
+    return min(DELTA, float(safe))
+
+
+def doubt_of_delta(delta: float, records: int) -> str | None:
     """What is wrong with a delta that is not below ``records``^-1.1, a public bound; or None."""
     most = records**-_SAFE
-    if guarantee.delta < most:
+    if delta < most:
         return None
     return (
-        f"delta {guarantee.delta:g} is not below {records}^-{_SAFE} = {most:.2g}: publishing one "
+        f"delta {up(delta)} is not below {records}^-{_SAFE} = {most:.2g}: publishing one "
         "of so many records outright would nearly satisfy it; ask for a smaller delta"
+    )
+
+
+def doubt_of_number(delta: float, units: int, unit: Unit) -> str | None:
+    """What is wrong with a delta for so many units, which are private: they are not printed."""
+    most = fit_for(delta)
+    if units <= most:
+        return None
+    return (
+        f"delta {up(delta)} is fit for {most:,} {unit}s at most, and these data have more: ask for "
+        "a smaller --delta, or say a public bound with --public-records"
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limbeck.audit.evidence import Estimate
+from limbeck.privacy.digits import up
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def plain(value: float) -> str:
     if not math.isfinite(value):
         return str(NOT_MEASURED)
     return np.format_float_positional(value, precision=6, fractional=False, trim="-")
+
+
+def upper(value: float) -> str:
+    """An upper bound such as a proven epsilon, rounded up, without an exponent: ``1.001``."""
+    return plain(float(up(value))) if math.isfinite(value) else str(NOT_MEASURED)
 
 
 def duration(seconds: float | int | None) -> str:

@@ -31,6 +31,7 @@ def environment() -> Environment:
         lower_bound=numbers.lower_bound,
         rate=numbers.rate,
         plain=numbers.plain,
+        upper=numbers.upper,
         duration=numbers.duration,
         memory=numbers.memory,
         guarantee=_guarantee,
@@ -86,9 +87,31 @@ def _guarantee(values: Mapping[str, Any] | None) -> str:
     if values is None:
         return "no formal guarantee"
     epsilon, delta = values.get("epsilon"), values.get("delta")
-    said = f"ε = {text(epsilon)}, δ = {text(delta)}"
+    said = f"ε = {_bound(epsilon)}, δ = {_bound(delta)}"
     terms = [str(values[k]) for k in ("adjacency", "unit") if k in values]
-    return f"{said} ({', per '.join(terms)})" if terms else said
+    said = f"{said} ({', per '.join(terms)})" if terms else said
+    return "; ".join([said, *_further(values)])
+
+
+def _bound(value: Any) -> str:
+    return numbers.upper(value) if type(value) in (int, float) else text(value)
+
+
+def _further(values: Mapping[str, Any]) -> list[str]:
+    """What a claim adds up, the slice that it reaches beyond, and its curve."""
+    said = []
+    releases, own, about = values.get("releases") or [], values.get("own"), values.get("about")
+    if len(releases) > 1 and own:
+        said.append(
+            f"the sum of {len(releases)} releases, of which this one's own is "
+            f"ε = {_bound(own['epsilon'])}, δ = {_bound(own['delta'])}"
+        )
+    if about and about.get("limit"):
+        said.append(f"about {about['records']}")
+    curve = [f"{_bound(p['epsilon'])} at {_bound(p['delta'])}" for p in values.get("curve") or []]
+    if len(curve) > 1:
+        said.append(f"ε at δ: {', '.join(curve)}")
+    return said
 
 
 def _data_uri(content: str | bytes, kind: str) -> str:

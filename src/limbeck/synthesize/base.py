@@ -15,6 +15,7 @@ from torch import Tensor
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import DatasetError
+from limbeck.privacy.composition import Part
 from limbeck.recipe import recipe
 from limbeck.synthesize.form import Form
 from limbeck.types import Guarantee
@@ -53,6 +54,11 @@ class Synthesizer(ABC):
     def guarantee(self) -> Guarantee | None:
         """The differential-privacy guarantee of what it releases; None where it has none."""
         return None
+
+    @property
+    def owed(self) -> tuple[Part, ...]:
+        """Private releases that it starts from: their cost adds to that of what it releases."""
+        return ()
 
     @property
     def needs_per_class(self) -> int:

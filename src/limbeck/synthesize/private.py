@@ -11,8 +11,9 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.privacy.budget import Budget
 from limbeck.privacy.claim import REPEATABLE, Claim, on_card, stated
+from limbeck.privacy.composition import Part
 from limbeck.privacy.noisy_sum import NoisySum
-from limbeck.privacy.words import besides
+from limbeck.privacy.owed import require_addable
 from limbeck.recipe import options
 from limbeck.synthesize.base import Progress, Reading, Synthesizer
 from limbeck.synthesize.form import Form
@@ -67,7 +68,16 @@ class PrivateSynthesizer(Claim, Synthesizer):
 
     def resolve(self, private: LabeledDataset) -> "PrivateSynthesizer":
         """Options follow from the public form alone: the number of records is private."""
-        return replace(self.fit_to(Form.of(private)), unit=self.unit_of(private))
+        found = replace(self.fit_to(Form.of(private)), unit=self.unit_of(private))
+        claimed = found.guarantee
+        if claimed is not None:
+            own = Part("this release", claimed, private.limit)
+            require_addable((own, *found.owed), f"{self.method_name} from {self._begin}")
+        return found
+
+    @property
+    def _begin(self) -> str:
+        return str(getattr(self, "init", "noise"))
 
     def synthesize(
         self,
@@ -147,10 +157,10 @@ class PrivateSynthesizer(Claim, Synthesizer):
     def _run(
         self, budget: Budget, form: Form, seed: int, device: str, progress: Progress | None
     ) -> SyntheticDataset:
+        owed = self.owed if budget.guarantee is not None else ()
+
         def stated(made: SyntheticDataset) -> SyntheticDataset:
-            said, owed = on_card(budget), made.card.get("initialisation")
-            if said["guarantee"] is not None and owed is not None:
-                said["in_words"].insert(1, besides(owed["guarantee"]))
+            said = on_card(budget, name=made.name, owed=owed)
             return replace(made, card={**made.card, **said})
 
         def report(share: float, state: SyntheticDataset | None) -> None:

@@ -16,7 +16,13 @@ TrainingSet = LabeledDataset | SyntheticDataset
 
 
 class Classifier(ABC):
-    """A trained model: inputs in [0, 1] to one score (logit) per class."""
+    """A trained model: inputs in [0, 1] to one score (logit) per class.
+
+    claimed: what the run that made it spent, and alone may be stated of it; None where nothing may,
+    as of every classifier of ``fit_many``, whose noise can be repeated.
+    """
+
+    claimed: Guarantee | None = None
 
     @abstractmethod
     def logits(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "n classes"]:
@@ -81,7 +87,10 @@ class Trainer(ABC):
 
     @abstractmethod
     def fit(self, data: TrainingSet, *, seed: int, device: str = "cpu") -> Classifier:
-        """Train one classifier. The same seed and device give the same result."""
+        """Train one classifier. The same seed and device give the same result.
+
+        A trainer with a guarantee sets ``claimed`` on it: no other guarantee can be released.
+        """
 
     def fit_many(
         self, sets: Sequence[TrainingSet], seeds: Sequence[int], *, device: str = "cpu"

@@ -17,6 +17,7 @@ from limbeck.nn.networks import deepest, make
 from limbeck.privacy import noise
 from limbeck.privacy.accountant import epsilon_declared
 from limbeck.privacy.budget import protected
+from limbeck.privacy.digits import up
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.sampled import GRID, Sampler, Steps, multiplier_for
 from limbeck.recipe import options
@@ -92,7 +93,7 @@ class DPSGD(Trainer):
     @property
     def title(self) -> str:
         claimed = None if self.multiplier is None else self.guarantee
-        return "dp-sgd" if claimed is None else f"dp-sgd at epsilon {claimed.epsilon:.3g}"
+        return "dp-sgd" if claimed is None else f"dp-sgd at epsilon {up(claimed.epsilon, 3)}"
 
     @property
     def guarantee(self) -> Guarantee | None:
@@ -163,7 +164,7 @@ class DPSGD(Trainer):
                 "use add-remove, or ask for an epsilon"
             )
         if self.epsilon is not None and (claimed is None or claimed.epsilon > self.epsilon):
-            has = "no guarantee" if claimed is None else f"epsilon {claimed.epsilon:.4g}"
+            has = "no guarantee" if claimed is None else f"epsilon {up(claimed.epsilon)}"
             raise OptionError(
                 f"dp-sgd: a noise multiplier of {found.multiplier:g} gives {has}, not the epsilon "
                 f"{self.epsilon:g} asked for; leave one of the two out"
@@ -226,7 +227,10 @@ class DPSGD(Trainer):
         with torch.no_grad():
             for p, mean in zip(made.parameters(), means, strict=True):
                 p.copy_(mean)
-        return StandardClassifier(made)
+        classifier = StandardClassifier(made)
+        if insecure_seed is None and labelled is not None:
+            classifier.claimed = this.guarantee
+        return classifier
 
 
 def _network(shape: tuple[int, ...]) -> str:

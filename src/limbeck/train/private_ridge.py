@@ -15,6 +15,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.nn.public_features import PublicFeatures, public_features
 from limbeck.privacy.budget import Budget
 from limbeck.privacy.claim import Claim
+from limbeck.privacy.digits import up
 from limbeck.privacy.queries import Query
 from limbeck.recipe import options
 from limbeck.registry import register
@@ -97,7 +98,7 @@ class PrivateRidge(Claim, Trainer):
 
     @property
     def title(self) -> str:
-        return f"{self.method_name}, epsilon {self.epsilon or math.inf:g}"
+        return f"{self.method_name}, epsilon {up(self.epsilon or math.inf)}"
 
     def resolve_for(self, private: LabeledDataset) -> "PrivateRidge":
         return replace(self, unit=self.unit_of(private))
@@ -127,10 +128,15 @@ class PrivateRidge(Claim, Trainer):
     def _fit(
         self, data: TrainingSet, insecure_seed: int | None, device: str
     ) -> PrivateRidgeClassifier:
-        if not isinstance(data, LabeledDataset):
-            data = LabeledDataset(data.inputs, data.labels, data.classes, name=data.name)
-        return self._solved(self.budget(data, insecure_seed=insecure_seed), device)
+        if isinstance(data, LabeledDataset):
+            return self._solved(self.budget(data, insecure_seed=insecure_seed), device)
+        records = LabeledDataset(data.inputs, data.labels, data.classes, name=data.name)
+        made = self._solved(self.budget(records, insecure_seed=insecure_seed), device)
+        made.claimed = None  # of a synthetic set, and not of the data behind it
+        return made
 
     def _solved(self, budget: Budget, device: str) -> PrivateRidgeClassifier:
         public = public_features(budget.shape, features_for(self.epsilon, self.features), device)
-        return PrivateRidgeClassifier(fit(budget, public, device=device))
+        classifier = PrivateRidgeClassifier(fit(budget, public, device=device))
+        classifier.claimed = budget.guarantee  # none of a budget whose noise can be repeated
+        return classifier

@@ -18,9 +18,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from limbeck.data.card import software
+from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import LimbeckError, OptionError, StoreError
 from limbeck.files import write_bytes, write_json
+from limbeck.privacy.claim import stated
+from limbeck.privacy.statement import Statement
 from limbeck.train.base import Classifier
+from limbeck.types import Guarantee
 
 SCHEMA = 1
 MODEL = "model.safetensors"
@@ -46,13 +50,33 @@ class ReleasedClassifier:
     """A classifier with what its user must know.
 
     shape: of one record. classes: their names, in the order of the logits.
-    card: JSON values: how it was trained ("recipe"), what is claimed ("guarantee", "ledger").
+    card: JSON values: how it was trained ("recipe"), what is claimed ("guarantee", "ledger"), which
+        ``classified`` says.
+    OptionError where the card claims what the run that made the classifier did not spend: a
+    classifier of ``fit_many`` has noise that can be repeated, and no claim.
     """
 
     classifier: Classifier
     shape: tuple[int, ...]
     classes: tuple[str, ...]
     card: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        said = self.card.get("guarantee")
+        if said is None:
+            return
+        claimed = self.classifier.claimed
+        if claimed is None:
+            raise OptionError(
+                "the card claims a guarantee that this classifier does not have: only fit() of a "
+                "private trainer, on the private data, gives one; leave it out"
+            )
+        asked, spent = _own(said), _own(vars(claimed))
+        if asked != spent:
+            raise OptionError(
+                f"the card claims {asked}, the run that made this classifier {spent}; state the "
+                "run's (train.released.classified)"
+            )
 
     def save(self, folder: str | Path) -> Path:
         """Write ``model.safetensors`` and ``model.json`` into ``folder`` and return it.
@@ -65,6 +89,20 @@ class ReleasedClassifier:
     def load(cls, folder: str | Path) -> "ReleasedClassifier":
         """Read what ``save`` wrote; StoreError when it is missing, damaged or of another schema."""
         return load(Path(folder))
+
+
+def classified(classifier: Classifier, private: LabeledDataset, name: str) -> dict[str, Any]:
+    """What a card says is claimed of a classifier: what its own run spent, or nothing."""
+    if classifier.claimed is None:
+        return stated(None)
+    return stated(
+        Statement.of(
+            classifier.claimed,
+            name=name,
+            limit=private.limit,
+            grouped=private.groups is not None,
+        )
+    )
 
 
 def save(released: ReleasedClassifier, folder: Path) -> Path:
@@ -127,7 +165,23 @@ def load(folder: Path) -> ReleasedClassifier:
         raise StoreError(
             f"{file} does not fit its {CARD} ({reason:.120}); get both again"
         ) from None
+    if isinstance(card.get("guarantee"), Mapping):
+        try:
+            own = _own(card["guarantee"])
+            made.claimed = Guarantee(
+                float(own["epsilon"]), float(own["delta"]), own["adjacency"], own["unit"]
+            )
+        except (TypeError, ValueError) as error:
+            raise StoreError(
+                f"{folder / CARD} is damaged (guarantee: {error!s:.80}); get it again"
+            ) from None
     return ReleasedClassifier(made, shape, classes, card)
+
+
+def _own(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms of the release's own guarantee: about the records that the trainer was given."""
+    own = {**said, **(said.get("own") or {})}
+    return {name: own.get(name) for name in ("epsilon", "delta", "adjacency", "unit")}
 
 
 def _card(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from limbeck.audit.inference.epsilon import choose_guessing, epsilon_lower_bound
 from limbeck.audit.inference.gdp_test import ALARM, gdp_lower_bound, gdp_p_value
 from limbeck.audit.inference.intervals import LEVEL, Clusters
 from limbeck.audit.inference.sequential import level_within
+from limbeck.privacy.digits import up
 from limbeck.privacy.gaussian import epsilon_of
 from limbeck.types import Guarantee
 
@@ -50,7 +51,9 @@ def examine(
     elif halves.all() or not halves.any():
         untested = "one half of the runs is empty"
     if untested is not None:
-        sentence = f"The claimed epsilon {guarantee.epsilon:g} was not put to the test: {untested}."
+        sentence = (
+            f"The claimed epsilon {up(guarantee.epsilon)} was not put to the test: {untested}."
+        )
         return evidence.Claim(epsilon=None, refuted=False, sentence=sentence)
     delta = guarantee.delta
     claimed = guarantee.epsilon if together == 1 or mu is None else epsilon_of(mu, delta)
@@ -74,14 +77,16 @@ def examine(
 
 def _sentence(found: evidence.Claim, bound: float) -> str:
     claimed = found.epsilon
+    assert claimed is not None, "it was tested"
+    shown = up(claimed)
     if not found.refuted:
-        return f"The runs do not refute the claimed epsilon {claimed:g}."
-    if claimed is not None and bound > claimed:
+        return f"The runs do not refute the claimed epsilon {shown}."
+    if bound > claimed:
         return (
-            f"The claimed epsilon {claimed:g} is refuted: the runs show at least {bound:.2g}, and "
+            f"The claimed epsilon {shown} is refuted: the runs show at least {bound:.2g}, and "
             "would by chance in at most one of 1,000 audits."
         )
     return (
-        f"The claimed epsilon {claimed:g} is refuted: no mechanism with the trade-off curve that "
+        f"The claimed epsilon {shown} is refuted: no mechanism with the trade-off curve that "
         f"is claimed would be guessed so well (p = {found.curve_p_value:.1g})."
     )

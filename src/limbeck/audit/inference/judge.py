@@ -51,13 +51,15 @@ def judge(
     risks: Sequence[evidence.Risk] = (),
     released: Sequence[evidence.Released] = (),
     looks: evidence.Looks | None = None,
+    stated: dict[str, Any] | None = None,
 ) -> evidence.Subject:
     """Run every attack on every group and signal, bound epsilon, check the audit, raise the flags.
 
     seed: of the null self-test's coins. target_utility: test accuracy of the release itself.
     control_epsilon: the planted leak's epsilon at ``delta``. risks: of ``exposures``.
     released: of ``attack_release``. looks: where this is one of several looks at the runs; every
-    level is then that of the look's share of the errors.
+    level is then that of the look's share of the errors. stated: what is claimed of the release, of
+    which ``guarantee`` is what the runs can be held against; None: no more than that.
     Everything else passes into the evidence. The same arguments give the same values.
     """
     share = WHOLE if looks is None else looks.share
@@ -116,7 +118,7 @@ def judge(
         recipe=recipe,
         runs=runs,
         holds_real_records=holds_real_records,
-        guarantee=None if guarantee is None else _plain(guarantee),
+        guarantee=_plain(guarantee) if stated is None else stated,
         utility=evidence.Estimate.of(utility),
         utility_with_canaries=evidence.Estimate.of(utility_with_canaries),
         attacks=tuple(found),
@@ -220,7 +222,9 @@ def _learnt(shadows: Shadows) -> float:
     return float((seen.signals.mean(1) > 0)[seen.membership].mean())
 
 
-def _plain(guarantee: Guarantee) -> dict[str, Any]:
+def _plain(guarantee: Guarantee | None) -> dict[str, Any] | None:
+    if guarantee is None:
+        return None
     values = dict(vars(guarantee))
     values["events"] = [dict(vars(event)) for event in guarantee.events]
     return values

@@ -93,7 +93,7 @@ def load(
         kept = _slice(records, kept, limit, seed, public)
         why = f"a limit of {limit} with seed {seed}"
         _require_left(records, kept, f"{name}: {why}", "raise it, or give another seed")
-    private = records.take(kept, name, flip)
+    private = records.take(kept, name, flip, limit)
     private.require_every_class()
     held = test.take(held_out, f"{name} (test)", flip)
     if held.shape != private.shape:
@@ -135,7 +135,7 @@ def read(
     if limit is not None:
         index = _slice(chosen, index, limit, seed, _named(spec) is not None)
     called = f"{name} (test)" if testing else name
-    return chosen.take(index, called, parts.mirror if mirror is None else mirror)
+    return chosen.take(index, called, parts.mirror if mirror is None else mirror, limit)
 
 
 def listed(

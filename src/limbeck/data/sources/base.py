@@ -64,11 +64,13 @@ class Records:
         """What each record's coins are keyed on, int64 (n,): its group, or else its content."""
         return self.keys() if self.groups is None else self.groups
 
-    def take(self, index: Tensor, name: str, mirror: bool) -> LabeledDataset:
-        """The records at ``index`` as a checked dataset."""
+    def take(
+        self, index: Tensor, name: str, mirror: bool, limit: int | None = None
+    ) -> LabeledDataset:
+        """The records at ``index`` as a checked dataset; ``limit``: as it says of a slice."""
         groups = None if self.groups is None else self.groups[index]
         return LabeledDataset(
-            self.inputs(index), self.labels[index], self.classes, groups, mirror, name
+            self.inputs(index), self.labels[index], self.classes, groups, mirror, name, limit
         )
 
     def everything(self) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
+from limbeck.privacy.composition import Part
 from limbeck.recipe import options
 from limbeck.synthesize import initialise
 from limbeck.synthesize.base import Synthesizer
@@ -51,6 +52,10 @@ class Condenser(Synthesizer):
     @property
     def holds_real_records(self) -> bool:
         return self.start.access == "records"
+
+    @property
+    def owed(self) -> tuple[Part, ...]:
+        return self.start.owed
 
     @property
     def needs_per_class(self) -> int:
@@ -115,7 +120,7 @@ class Condenser(Synthesizer):
         """The release of these slots: decoded images with their labels and card.
 
         A guarantee that the initialisation rests on is kept under "initialisation" in the card:
-        it is not the whole release's.
+        it is not the whole release's. A private condenser's states the sum of the two.
         """
         images = self.decode(slots.detach()).cpu()
         soft = None if soft_labels is None else soft_labels.detach().cpu()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limbeck import registry
 from limbeck.data.dataset import LabeledDataset
+from limbeck.privacy.composition import Part
 from limbeck.synthesize.form import Form
 from limbeck.types import Access
 
@@ -34,14 +35,18 @@ class Initialisation(ABC):
     def guarantee(self) -> Mapping[str, Any] | None:
         """The guarantee of the private release that it starts from, as that release's card has it.
 
-        None where it starts from none. It holds for that release's own private data, and adds to
-        whatever else is spent on them.
+        None where it starts from none. It adds to whatever else is spent on the same people.
         """
         return None
 
     @property
+    def owed(self) -> tuple[Part, ...]:
+        """The releases that ``guarantee`` adds up, that one first."""
+        return ()
+
+    @property
     def ledger(self) -> Sequence[Any]:
-        """The noisy events that ``guarantee`` rests on, as that release's card lists them."""
+        """The noisy events of the release that it starts from, as its card lists them."""
         return ()
 
     def check(self, form: Form, per_class: int) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from limbeck.data.release import read_card
 from limbeck.data.synthetic import SyntheticDataset
-from limbeck.errors import OptionError
+from limbeck.privacy.composition import Part
+from limbeck.privacy.owed import parts_of
 from limbeck.recipe import options
 from limbeck.registry import register
 from limbeck.synthesize.form import Form
@@ -30,9 +31,11 @@ class Private(DataFree):
     """Random images of the release in folder ``release``, resized and recoloured as needed.
 
     Private data was read when that release was made, and its guarantee is what that cost; reading
-    the release again costs nothing. A release without a guarantee is refused. Whoever starts from
-    one owes its guarantee besides what else is spent on the same people: ``guarantee`` and
-    ``ledger`` hand it on, and the new card keeps them under "initialisation".
+    the release again costs nothing. A release without a guarantee is refused, and so is one whose
+    card does not say all that it adds up. Whoever starts from one owes it all: ``owed`` hands it
+    on, and a private method's card states the sum. The sum is also stated where the other release
+    is of other people: it is then more than anyone's own. ``guarantee`` and ``ledger`` stand on the
+    new card under "initialisation".
 
     Classes get images of their own name where the release has them all, otherwise any. All runs
     of an audit start from this one release: what it leaks itself is bounded, not measured, there.
@@ -44,13 +47,13 @@ class Private(DataFree):
 
     @property
     def guarantee(self) -> Mapping[str, Any]:
-        stated = self._card.get("guarantee")
-        if not isinstance(stated, Mapping) or not stated:
-            raise OptionError(
-                f"{self._where}: its card states no guarantee ({stated!r:.40}); start from a "
-                "release with one, or from noise"
-            )
-        return stated
+        assert self.owed, "raises where there is none"
+        found: Mapping[str, Any] = self._card["guarantee"]
+        return found
+
+    @property
+    def owed(self) -> tuple[Part, ...]:
+        return parts_of(self._card, self._where)
 
     @property
     def ledger(self) -> Sequence[Any]:
@@ -61,7 +64,7 @@ class Private(DataFree):
         self.draw(form, per_class, 0)
 
     def draw(self, form: Form, per_class: int, seed: int) -> Float[Tensor, "images ..."]:
-        assert self.guarantee, "raises where there is none"
+        assert self.owed, "raises where there is none"
         made = SyntheticDataset.load(self._folder)
         chosen = deal(made.labels, made.classes, form, per_class, seed, self._where)
         return fit(made.inputs[chosen], form, self._where)
