@@ -182,10 +182,10 @@ def test_what_cannot_be_predicted_is_refused_in_one_line(run, model, tmp_path):
 
 
 def test_condensing_with_a_guarantee_says_it_in_words_and_on_the_card(run, tmp_path):
-    quick = ["--ipc", "1", "--set", "steps=2", "--set", "features=20", "--public-records", "10"]
+    quick = ["--ipc", "1", "--set", "steps=2", "--set", "features=20", "--public-records", "2000"]
     words = ["condense", "digits", "--method", "dp-merf", "--epsilon", "2", "--delta", "1e-6"]
     code, out, err = run(*words, *quick, "-o", tmp_path / "r")
-    assert code == Exit.OK and "warning" not in err, "1e-6 is below 10^-1.1"
+    assert code == Exit.OK and "warning" not in err, "1e-6 is below 2000^-1.1"
     assert "(2, 1e-06)-differential privacy in the central model" in out
     assert "event: mean embeddings: discrete Gaussian" in out
     card = json.loads((tmp_path / "r" / "card.json").read_text())["limbeck"]

@@ -9,6 +9,7 @@ import torch
 from limbeck import coins, recipe, registry
 from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy import sums
+from limbeck.privacy.digits import up
 from limbeck.privacy.sampled import Sampler
 from limbeck.privacy.shards import Shards
 from limbeck.synthesize.form import Form
@@ -119,7 +120,7 @@ SEED = 918_273_645_546_372_819
 def card_says_all(card):
     """Guarantee, unit, neighbours, every event and the libraries, in words and as an entry."""
     claimed, said = card["guarantee"], "\n".join(card["in_words"])
-    assert f"({claimed['epsilon']:.4g}, 1e-05)-differential privacy in the central model" in said
+    assert f"({up(claimed['epsilon'])}, 1e-05)-differential privacy in the central model" in said
     assert "unit of privacy: record; neighbours: datasets with and without any one record" in said
     assert (claimed["unit"], claimed["adjacency"]) == ("record", "add-remove")
     for event in card["ledger"]:

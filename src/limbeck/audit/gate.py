@@ -11,6 +11,7 @@ from limbeck.audit.inference.verdict import attack_title
 from limbeck.audit.set_evidence import SetEvidence
 from limbeck.errors import OptionError
 from limbeck.privacy.digits import up
+from limbeck.privacy.statement import epsilon_of_claim
 
 HOLDS, FAILS, TOO_WEAK = 0, 1, 3
 
@@ -167,12 +168,9 @@ def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
             f"{asked} does not hold: the guarantee is about a slice of the groups, and nothing is "
             "claimed of all the data."
         )
-    stated = subject.guarantee["epsilon"]
-    claimed = math.inf if stated is None else float(stated)
-    several = len(subject.guarantee.get("releases", ()))
-    sum_of = f" for the sum of {several} releases" if several > 1 else ""
+    claimed, said = epsilon_of_claim(subject.guarantee)
     if not claimed <= limit:
-        return FAILS, f"{asked} does not hold: the accountant says {up(claimed)}{sum_of}."
+        return FAILS, f"{asked} does not hold: the accountant says {said}."
     if subject.claim is not None and subject.claim.refuted:
         return FAILS, f"{asked} does not hold: {subject.claim.sentence}"
     if subject.claim is None or subject.claim.epsilon is None:
@@ -181,4 +179,4 @@ def _epsilon(subject: evidence.Subject | None, limit: float) -> tuple[int, str]:
         told = "the runs were not held against it"
     else:
         told = "the runs do not refute it"
-    return HOLDS, f"{asked} holds: the accountant says {up(claimed)}{sum_of}, and {told}."
+    return HOLDS, f"{asked} holds: the accountant says {said}, and {told}."

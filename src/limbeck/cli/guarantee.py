@@ -111,6 +111,8 @@ class GuaranteeOptions:
             doubt = doubt_of_number(claim["delta"], units, unit)
         else:
             doubt = doubt_of_delta(claim["delta"], self.public_records)
+            if units > self.public_records:
+                doubt = f"the data have more {unit}s than the --public-records given; correct it"
         if doubt is not None:
             console.note(f"warning: {doubt}")
         if unit == "record" and private.groups is not None:

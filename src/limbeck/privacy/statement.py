@@ -4,6 +4,7 @@ The claim adds up every release that this one rests on, and is about the data as
 a slice (``--limit``) it is what an exchange of one record in it costs.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,7 @@ class Statement:
             listed = [_of_slice(part) for part in self.parts]
             lines.append(
                 f"the sum of {len(self.parts)} releases ({found.composition}), for people in the "
-                f"data of all: {listed[0]} for this one, {', '.join(listed[1:])}"
+                f"data of all: {listed[0]} (this one), {', '.join(listed[1:])}"
             )
         if own.limit is not None:
             lines.append(_about_slice(own))
@@ -107,13 +108,22 @@ class Statement:
         if len(known) > 1:
             lines.append(f"the whole curve, epsilon at delta: {', '.join(known)}")
         delta = found.guarantee.delta
-        lines.append(f"a delta of {up(delta)} is fit for data of at most {fit_for(delta):,} units")
+        units = f"{fit_for(delta):,} {found.guarantee.unit}s"
+        lines.append(f"a delta of {up(delta)} is fit for data of at most {units}")
         if self.grouped:
             lines.append(
                 "records are protected one by one, though the data say which belong to one person: "
                 "whoever has several is protected less"
             )
         return lines
+
+
+def epsilon_of_claim(guarantee: Mapping[str, Any]) -> tuple[float, str]:
+    """Epsilon of a card's claim (infinite where it has no finite one), and it in words."""
+    stated, releases = guarantee.get("epsilon"), guarantee.get("releases")
+    epsilon = math.inf if stated is None else float(stated)
+    count = len(releases) if isinstance(releases, list) else 1
+    return epsilon, up(epsilon) + (f" for the sum of {count} releases" if count > 1 else "")
 
 
 def printed(guarantee: Mapping[str, Any] | None) -> str:

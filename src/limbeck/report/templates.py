@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from limbeck.audit import titles
+from limbeck.privacy.digits import up
 from limbeck.report import figures, numbers, words
 from limbeck.report.headline import at, headline
 
@@ -35,6 +36,7 @@ def environment() -> Environment:
         duration=numbers.duration,
         memory=numbers.memory,
         guarantee=_guarantee,
+        curve=_curve,
         data_uri=_data_uri,
         flat=flat,
     )
@@ -98,7 +100,7 @@ def _bound(value: Any) -> str:
 
 
 def _further(values: Mapping[str, Any]) -> list[str]:
-    """What a claim adds up, the slice that it reaches beyond, and its curve."""
+    """What a claim adds up, and the slice that it reaches beyond."""
     said = []
     releases, own, about = values.get("releases") or [], values.get("own"), values.get("about")
     if len(releases) > 1 and own:
@@ -108,10 +110,14 @@ def _further(values: Mapping[str, Any]) -> list[str]:
         )
     if about and about.get("limit"):
         said.append(f"about {about['records']}")
-    curve = [f"{_bound(p['epsilon'])} at {_bound(p['delta'])}" for p in values.get("curve") or []]
-    if len(curve) > 1:
-        said.append(f"ε at δ: {', '.join(curve)}")
     return said
+
+
+def _curve(values: Mapping[str, Any] | None) -> str:
+    """Epsilon at several deltas; empty where one point is all that is known."""
+    points = (values or {}).get("curve") or []
+    known = [f"{_bound(p['epsilon'])} at {up(p['delta'])}" for p in points]
+    return f"ε at δ: {', '.join(known)}" if len(known) > 1 else ""
 
 
 def _data_uri(content: str | bytes, kind: str) -> str:

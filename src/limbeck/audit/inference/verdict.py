@@ -7,6 +7,7 @@ from limbeck.audit import evidence, titles
 from limbeck.audit.inference.flags import CONTRADICTED
 from limbeck.audit.inference.intervals import LEVEL
 from limbeck.audit.inference.sequential import WHOLE, level_within
+from limbeck.privacy.statement import epsilon_of_claim
 
 FAMILYWISE = 0.01
 """Chance that any of a subject's attacks is called a leak where there is none."""
@@ -187,7 +188,7 @@ def _bound(subject: evidence.Subject) -> str:
     claimed = subject.guarantee
     if claimed is None:
         return f"{measured}; no formal guarantee is claimed."
-    return f"{measured}; the accountant's epsilon is {claimed['epsilon']:g}."
+    return f"{measured}; the accountant's epsilon is {epsilon_of_claim(claimed)[1]}."
 
 
 def _beside(other: evidence.Subject) -> str:
