@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -321,6 +322,20 @@ def test_a_true_guarantee_does_not_fail_by_the_printed_bound(quiet):
     unknown = quiet.model_copy(update={"recipe": {}, "epsilon_lower": told["epsilon_lower"]})
     assert gate(as_evidence(unknown), max_epsilon=1.0)[0] == 1
     assert gate(as_evidence(unknown), max_epsilon=2.0)[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"releases": [{}, {}, {}]}, r"the accountant says 1\.001 for the sum of 3 releases"),
+        ({"about": {"whole": False}, "epsilon": 0.5}, "nothing is claimed of all the data"),
+        ({"epsilon": None}, "the accountant says inf"),
+    ],
+)
+def test_the_limit_on_epsilon_is_about_all_that_is_claimed(quiet, stated, said):
+    claim = {"epsilon": 1.00049, **stated}
+    code, (sentence,) = gate(as_evidence(quiet.model_copy(update={"guarantee": claim})), None, 1.0)
+    assert code == 1 and re.search(said, sentence)
 
 
 def test_no_tpr_is_quoted_where_the_trials_resolve_none(leaky):

@@ -10,6 +10,7 @@ from limbeck import coins, recipe, registry
 from limbeck.data.dataset import LabeledDataset
 from limbeck.privacy import sums
 from limbeck.privacy.digits import up
+from limbeck.privacy.owed import parts_of
 from limbeck.privacy.sampled import Sampler
 from limbeck.privacy.shards import Shards
 from limbeck.synthesize.form import Form
@@ -126,6 +127,8 @@ def card_says_all(card):
     for event in card["ledger"]:
         assert f"event: {event['name']}" in said
         assert event["noise_scale"] > 0 and event["sensitivity"] > 0
+    [own] = parts_of(card, "the card")
+    assert own.guarantee.epsilon == claimed["epsilon"], "all that another release must add up"
     facts = card["deployment"]
     parameters = {"epsilon": claimed["epsilon"], "delta": claimed["delta"]}
     assert facts["privacy_parameters"] == parameters and facts["privacy_unit"] == "record"

@@ -111,6 +111,13 @@ def test_a_slice_of_unknown_events_is_counted_by_group_privacy_of_the_pair():
     assert (found.epsilon, found.delta) == (2.0, pytest.approx((1 + math.e) * DELTA))
 
 
+def test_what_has_no_finite_epsilon_for_all_the_data_is_null_in_json():
+    loud = Guarantee(400.0, DELTA, events=(Steps(0.5, 50, 0.6, 1.0).event("x"),))
+    said = stated(Statement.of(loud, name="x", limit=50))
+    json.dumps(said, allow_nan=False)
+    assert said["guarantee"]["epsilon"] is None or said["guarantee"]["epsilon"] > 400
+
+
 def test_of_a_slice_of_groups_nothing_is_claimed_of_all_the_data():
     said = Statement.of(gaussian(1.0, unit="group"), name="x", limit=500)
     assert said.claim["about"]["whole"] is False and said.claim["epsilon"] <= 1.0

@@ -21,10 +21,14 @@ from limbeck.audit.evidence import (
 )
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.errors import StoreError
+from limbeck.privacy.composition import Part
+from limbeck.privacy.gaussian import mu_of
+from limbeck.privacy.statement import Statement
 from limbeck.report import render, report
 from limbeck.report.headline import headline, headline_fpr
 from limbeck.report.share import coarse, scrubbed
 from limbeck.report.templates import flat
+from limbeck.types import Guarantee
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "img", "path", "circle", "link", "br", "hr", "input"}
@@ -288,6 +292,19 @@ def test_a_guarantee_is_stated_with_its_terms(evidence):
     assert "ε = 1, δ = 0.00001 (add-remove, per record)" in words(
         render(change(evidence, guarantee=given))
     )
+
+
+def test_a_claim_that_adds_up_releases_or_is_of_a_slice_says_so(evidence):
+    own = Guarantee(1.0, 1e-5, mu=mu_of(1.0, 1e-5))
+    chain = Statement.of(own, name="second", owed=[Part("first", own)]).claim
+    page = words(render(change(evidence, guarantee=chain)))
+    assert "the sum of 2 releases, of which this one's own is ε = 1, δ = 0.00001" in page
+    assert "ε at δ: " in page and " at 1e-12" in page
+    sliced = Statement.of(own, name="x", limit=70).claim
+    page = words(render(change(evidence, guarantee=sliced)))
+    assert "about all the data, of which at most 70 records were kept" in page
+    rounded = {"epsilon": 1.00049, "delta": 1.00049e-5}
+    assert "ε = 1.001, δ = 0.00001001" in words(render(change(evidence, guarantee=rounded)))
 
 
 def test_a_release_of_real_records_is_called_that(evidence, page):

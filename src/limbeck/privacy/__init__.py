@@ -14,6 +14,10 @@ noisy_sum.py  a sum with its noise, drawn once
 ledger.py     what is spent, on which events, what they come to; more than there is is refused
 budget.py     the owner of the private data: it spends before it answers
 shared.py     the clean sums of all shadow runs of an audit at once; no release goes through it
+composition.py  what several releases come to together, and one on all of the data behind a slice
+owed.py       what the cards of earlier releases say that they cost, and whether it adds up
+statement.py  the claim of a release as its card, ``--json`` and sentences state it
+digits.py     epsilon, delta and mu on paper, rounded up
 words.py      a guarantee in sentences, for cards and the command line
 claim.py      the options epsilon, delta, adjacency and unit of every private method
 

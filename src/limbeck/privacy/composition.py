@@ -13,6 +13,7 @@ one likes.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from limbeck.privacy.accountant import epsilon_declared, epsilon_of_two, multiplier
 from limbeck.privacy.digits import up
@@ -75,6 +76,11 @@ def total(parts: Sequence[Part]) -> Total:
 
     Epsilon is at the delta of the first, unless only the pairs can be added.
     """
+    return _total(tuple(parts))
+
+
+@lru_cache(maxsize=256)  # every state of a run that is shown states it again
+def _total(parts: tuple[Part, ...]) -> Total:
     first = parts[0].guarantee
     shifts = [part.shift for part in parts]
     known = [shift for shift in shifts if shift is not None]
@@ -125,6 +131,7 @@ def _pair(part: Part) -> tuple[float, float]:
     return 2 * own.epsilon, min(1.0, (1 + math.exp(min(own.epsilon, 700.0))) * own.delta)
 
 
+@lru_cache(maxsize=256)
 def exceeded(own: Guarantee) -> bool:
     """Whether the events of a release cost more than it says, beyond rounding."""
     if not own.events or not {event.mechanism for event in own.events} <= {FULL, SAMPLED}:

@@ -75,6 +75,7 @@ class Statement:
     def deployment(self) -> Values:
         """The claim under the names of the registry of deployments."""
         found = entry(self.total.guarantee)
+        found["privacy_parameters"]["epsilon"] = self.claim["epsilon"]
         found["privacy_unit_details"] += f"; the claim is about {self._about['records']}"
         if len(self.parts) > 1:
             found["release_type"] = f"{len(self.parts)} releases, one made from another"
