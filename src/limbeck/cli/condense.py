@@ -15,6 +15,8 @@ from limbeck.cli.exits import Exit
 from limbeck.cli.guarantee import GuaranteeOptions, number_of_records, origin
 from limbeck.cli.options import Common, DataOptions, method_options, shell
 from limbeck.cli.outputs import require_folder
+from limbeck.cli.private_accuracy import AccuracyOptions, accuracy_in_words
+from limbeck.cli.tuning import TuningOptions, choose, sentence
 from limbeck.errors import OptionError
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ def condense(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
     guarantee: GuaranteeOptions,
+    tuning: TuningOptions,
+    accuracy: AccuracyOptions,
     data: DataOptions,
     common: Common,
 ) -> int:
@@ -71,15 +75,19 @@ def condense(
     from limbeck.cli.progress import Bar
     from limbeck.cli.state import LastState
     from limbeck.data.release import PREVIEW
+    from limbeck.mechanism.base import Release
     from limbeck.workers import keep_memory, one_thread
 
     keep_memory()
     given = {"ipc": ipc, "init": init, **guarantee.asked(options)}
-    synthesizer = recipe.build(
-        method, method_options(method, "synthesizer", options, given), "synthesizer"
-    )
+    values = method_options(method, "synthesizer", options, given)
+    settings = tuning.settings(values)
+    if settings is not None and watch:
+        raise OptionError("--watch: runs that are not chosen stay secret; leave --watch out")
+    synthesizer = recipe.build(method, values, "synthesizer")
     device = common.torch_device()
-    private, _ = data.load(source)
+    private, held_out = data.load(source)
+    accuracy.require(synthesizer, private, held_out)
     resolved = synthesizer.resolve(private)
     preview = output / PREVIEW if watch else None
     if preview is not None:
@@ -94,19 +102,38 @@ def condense(
     with Bar(f"condensing {private.name}") as bar, one_thread():
         state = LastState(bar.update, preview)
         try:
-            synthetic = resolved.synthesize(
-                private, seed=common.seed, device=device, progress=state.report
-            )
+            if settings is None:
+                synthetic = resolved.synthesize(
+                    private, seed=common.seed, device=device, progress=state.report
+                )
+            else:
+                tuned = choose(
+                    settings,
+                    lambda setting: recipe.build(method, {**values, **setting}, "synthesizer"),
+                    private,
+                    tuning.tune_runs,
+                    seed=common.seed,
+                    device=device,
+                )
+                resolved, synthetic = tuned.synthesizer, tuned.synthetic
         except KeyboardInterrupt:
             if state.last is None:
                 raise
             interrupted, synthetic = state.last
-        seconds = time.monotonic() - started
+        # The number of runs is secret, and their time tells it.
+        seconds = time.monotonic() - started if settings is None else None
         # Of an interrupted state, too, its own card says what may be claimed: a guarantee stands
         # there only where the state was made of a release that was noised already.
         added: dict[str, object] = {"interrupted": interrupted}
         if data.range() is not None:
             added["value_range"] = data.range()
+        measured = None
+        if interrupted is None:
+            measured = accuracy.measured(
+                Release(synthetic), held_out, synthetic.card, seed=common.seed, device=device
+            )
+        if measured is not None:
+            added["private_accuracy"] = measured
         card = {**synthetic.card, **added}
         with _undisturbed():
             replace(synthetic, card=card).save(output)
@@ -125,6 +152,8 @@ def condense(
                 "seconds": seconds,
                 "holds_real_records": holds_real,
                 "guarantee": claim,
+                "selection": card.get("selection"),
+                "private_accuracy": measured,
                 "interrupted": interrupted,
             }
         )
@@ -141,11 +170,14 @@ def condense(
         {
             "method": method,
             "from": origin(claim, private),
-            "made": f"{len(synthetic)} synthetic records in {console.duration(seconds)}",
+            "made": f"{len(synthetic)} synthetic records"
+            + ("" if seconds is None else f" in {console.duration(seconds)}"),
+            **({} if settings is None else {"chosen": sentence(card["selection"])}),
             "real records": "yes: the release contains, or starts from, private records"
             if holds_real
             else "no",
             "guarantee": "\n".join(card.get("in_words") or ["none"]),
+            **({} if measured is None else {"accuracy": accuracy_in_words(measured)}),
             "release": str(output),
             "next": shell("limbeck", "evaluate", output, *same, *_other("--network", private)),
             "and": shell(

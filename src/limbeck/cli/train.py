@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from limbeck.cli.exits import Exit
 from limbeck.cli.guarantee import GuaranteeOptions, number_of_records, origin
 from limbeck.cli.options import Common, DataOptions, method_options, shell
 from limbeck.cli.outputs import require_folder
+from limbeck.cli.private_accuracy import AccuracyOptions, accuracy_in_words
+from limbeck.cli.tuning import TuningOptions, choose, sentence
 from limbeck.errors import OptionError
 
 
@@ -32,6 +34,8 @@ def train(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
     guarantee: GuaranteeOptions,
+    tuning: TuningOptions,
+    accuracy: AccuracyOptions,
     data: DataOptions,
     common: Common,
 ) -> int:
@@ -42,7 +46,10 @@ def train(
         limbeck train digits --epsilon 3 -o model/
         limbeck predict model/ digits
 
-    Only a private trainer protects the records that it is trained on.
+    Only a private trainer protects the records that it is trained on. With --tune it is chosen
+    among settings, within the same epsilon:
+
+        limbeck train digits --trainer private-ridge --epsilon 3 --tune features=100,300 -o model/
     """
     require_folder(output, force)
     guarantee.require_form(trainer, "trainer")
@@ -55,31 +62,54 @@ def train(
     keep_memory()
     kind: registry.Kind = "mechanism" if trainer in registry.methods("mechanism") else "trainer"
     values = method_options(trainer, kind, options or [], guarantee.asked(options or []))
+    settings = tuning.settings(values)
     chosen = recipe.build(trainer, values, kind)
     device = common.torch_device()
-    private, _ = data.load(source)
-    if kind == "mechanism":
-        mechanism = resolved = chosen.resolve(private)
-    else:
-        if "recipe" not in (word.partition("=")[0] for word in options or []):
-            chosen = chosen.for_many_records()
-        mechanism = Pipeline(None, chosen).resolve(private)
-        resolved = mechanism.trainer
+    private, held_out = data.load(source)
+    accuracy.require(chosen, private, held_out)
     started = time.monotonic()
-    with one_thread():
-        classifier = mechanism.run(private, seed=common.seed, device=device).classifier
-    seconds = time.monotonic() - started
+    seconds: float | None = None
+    resolved: Any
+    if settings is not None:
+        with one_thread():
+            tuned = choose(
+                settings,
+                lambda setting: recipe.build(trainer, {**values, **setting}, kind),
+                private,
+                tuning.tune_runs,
+                seed=common.seed,
+                device=device,
+            )
+        resolved, release = tuned.method, tuned.release
+        said = dict(tuned.statement)
+    else:
+        if kind == "mechanism":
+            mechanism = resolved = chosen.resolve(private)
+        else:
+            if "recipe" not in (word.partition("=")[0] for word in options or []):
+                chosen = chosen.for_many_records()
+            mechanism = Pipeline(None, chosen).resolve(private)
+            resolved = mechanism.trainer
+        with one_thread():
+            release = mechanism.run(private, seed=common.seed, device=device)
+        seconds = time.monotonic() - started
+    classifier = release.classifier
     if classifier is None:
         raise OptionError(f"--trainer {trainer}: it releases no classifier; give one that does")
     name = f"{private.name}-{trainer}"
-    card = {
+    if settings is None:
+        said = classified(classifier, private, name)
+    card: dict[str, Any] = {
         "recipe": recipe.recipe(resolved),
         "name": name,
         "value_range": data.range(),
         "split": data.split(),
-        **classified(classifier, private, name),
+        **said,
     }
     claim = card["guarantee"]
+    measured = accuracy.measured(release, held_out, card, seed=common.seed, device=device)
+    if measured is not None:
+        card["private_accuracy"] = measured
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
     guarantee.warn(claim, private)
     if common.as_json:
@@ -92,6 +122,8 @@ def train(
                 "seconds": seconds,
                 "guarantee": claim,
                 "ledger": card["ledger"],
+                "selection": card.get("selection"),
+                "private_accuracy": measured,
             }
         )
         return Exit.OK
@@ -100,8 +132,10 @@ def train(
         {
             "trainer": resolved.title,
             "from": origin(claim, private),
-            "took": console.duration(seconds),
+            **({} if seconds is None else {"took": console.duration(seconds)}),
+            **({"chosen": sentence(card["selection"])} if settings is not None else {}),
             "guarantee": "\n".join(card.get("in_words", ["none"])),
+            **({} if measured is None else {"accuracy": accuracy_in_words(measured)}),
             "release": str(output),
             "next": shell("limbeck", "predict", output, source, "--held-out", *flags),
         }

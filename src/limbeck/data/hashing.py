@@ -31,6 +31,21 @@ def content_hash(
     return ((mixed >> 33) & 0x3FFFFFFF) % values
 
 
+def unit_hash(
+    inputs: Float[Tensor, "n ..."], groups: Int64[Tensor, " n"] | None, purpose: str
+) -> Int64[Tensor, " n"]:
+    """A number for each record that its unit shares, by the content of the unit's records alone.
+
+    groups: equal for one unit's records; None: each record is a unit. Not by the group's number:
+    where numbers are ranks of names, those of all later groups change as one comes or goes.
+    """
+    own = content_hash(inputs, 2**30, 0, purpose)
+    if groups is None:
+        return own
+    _, member = groups.unique(return_inverse=True)
+    return torch.zeros_like(own).index_add_(0, member, own)[member]
+
+
 def content_key(inputs: Float[Tensor, "n ..."], purpose: str) -> Int64[Tensor, " n"]:
     """A number below 2**60 that records share when their contents are the same, to 16 bits.
 

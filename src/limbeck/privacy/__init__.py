@@ -13,6 +13,9 @@ queries.py    a noisy sum as it is asked for: its sensitivity, and the event tha
 noisy_sum.py  a sum with its noise, drawn once
 ledger.py     what is spent, on which events, what they come to; more than there is is refused
 budget.py     the owner of the private data: it spends before it answers
+selection.py  the best of several runs: what the choice costs, and its secret number of runs
+score.py      noisy counts of right predictions, on units that are set aside by a hash
+accuracy.py   an accuracy that may be published, with its interval
 shared.py     the clean sums of all shadow runs of an audit at once; no release goes through it
 composition.py  what several releases come to together, and one on all of the data behind a slice
 owed.py       what the cards of earlier releases say that they cost, and whether it adds up

@@ -20,6 +20,9 @@ from dp_accounting.rdp import RdpAccountant
 from limbeck.privacy import noise
 from limbeck.types import Adjacency, Event
 
+Profile = Callable[[float], float]
+"""The least delta at each epsilon, or a bound of it: the hockey-stick divergence of neighbours."""
+
 _FAINT = 0.5  # noise, in sensitivities, below which privacy losses are too large for a grid
 _LARGEST = 600.0  # epsilon whose exponential is still a number
 
@@ -89,6 +92,15 @@ def epsilon_of_two(events: Sequence[Event], delta: float, *, grid: float = 1e-4)
         if high > _LARGEST:
             return math.inf
     return 2 * (high if low == high else _first(excess, low, high))
+
+
+def profile(events: Sequence[Event], *, grid: float) -> Profile:
+    """Delta at each epsilon of events that are all declared beforehand, for one unit more or less.
+
+    An upper bound, as ``epsilon_declared`` is; ``grid`` as there.
+    """
+    accountant = _accountant(tuple(events), grid)
+    return lambda epsilon: float(accountant.get_delta(epsilon))
 
 
 @lru_cache(maxsize=16)

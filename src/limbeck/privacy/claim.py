@@ -16,11 +16,12 @@ from limbeck.privacy.composition import Part
 from limbeck.privacy.gaussian import mu_of
 from limbeck.privacy.queries import Query
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
+from limbeck.privacy.sampled import Steps, multiplier_for
 from limbeck.privacy.shards import MECHANISM as FULL
 from limbeck.privacy.shared import Shared
 from limbeck.privacy.statement import Statement
 from limbeck.recipe import options
-from limbeck.types import Adjacency, Guarantee, Unit
+from limbeck.types import Adjacency, Event, Guarantee, Unit
 
 
 @options
@@ -45,6 +46,22 @@ class Claim:
     def queries(self) -> tuple[Query, ...]:
         """All sums that will be asked for, where that is known before anything runs."""
         return ()
+
+    @property
+    def sampling(self) -> tuple[float, int] | None:
+        """Rate and number of sampled steps, where those take the whole budget."""
+        return None
+
+    @property
+    def sampled_steps(self) -> tuple[Event, ...]:
+        """The event that ``sampling`` becomes, sensitivity and noise in units of any norm."""
+        if self.sampling is None or self.epsilon is None:
+            return ()
+        rate, count = self.sampling
+        multiplier = multiplier_for(
+            self.epsilon, self.delta, self.adjacency, rate=rate, count=count
+        )
+        return (Steps(rate, count, multiplier, norm=1.0).event("sampled steps"),)
 
     @property
     def guarantee(self) -> Guarantee | None:

@@ -11,12 +11,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
-from limbeck.data.hashing import content_hash
+from limbeck.data.hashing import unit_hash
 from limbeck.errors import BudgetError
 from limbeck.privacy.blocks import Noise, cut, padded
 from limbeck.privacy.noise import discrete_scale
@@ -132,11 +131,5 @@ class Shards:
 
 
 def _hashes(private: LabeledDataset, shards: int, unit: Unit) -> Int64[Tensor, " n"]:
-    own = content_hash(private.inputs, 2**30, 0, "shard")
-    if unit == "group":
-        assert private.groups is not None, "checked by the budget"
-        # Not by the group's number: where numbers are ranks of names, those of all later groups
-        # change as one comes or goes, and they would all move.
-        _, member = private.groups.unique(return_inverse=True)
-        own = torch.zeros_like(own).index_add_(0, member, own)[member]
-    return own % shards
+    groups = private.groups if unit == "group" else None
+    return unit_hash(private.inputs, groups, "shard") % shards

@@ -57,6 +57,10 @@ class DPKIP(SampledCondenser):
     ridge: Annotated[float, Field(ge=1e-8)] = 1e-3
     depth: Annotated[int, Field(ge=1, le=4)] = 2
 
+    @property
+    def sampling(self) -> tuple[float, int]:
+        return self.rate, self.steps
+
     def abridged(self, times: int = 1) -> tuple["DPKIP", float]:
         steps = min(self.steps, 3 * times)
         return replace(self, steps=steps), self.steps / steps

@@ -71,6 +71,10 @@ class PSG(SampledCondenser):
         network, width = choose(self.network, self.width, form.shape, narrow=_WIDTH)
         return replace(self, network=network, width=width)
 
+    @property
+    def sampling(self) -> tuple[float, int]:
+        return self.rate, self.networks * self.outer
+
     def abridged(self, times: int = 1) -> tuple["PSG", float]:
         outer = min(self.outer, 2 * times)
         return replace(self, networks=1, outer=outer), self.networks * self.outer / outer

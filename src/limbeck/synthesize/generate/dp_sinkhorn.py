@@ -68,6 +68,10 @@ class DPSinkhorn(PrivateSynthesizer):
 
     gaussian = False  # sampled steps have no single mu
 
+    @property
+    def sampling(self) -> tuple[float, int]:
+        return self.rate, self.steps
+
     def abridged(self, times: int = 1) -> tuple["DPSinkhorn", float]:
         steps = min(self.steps, 10 * times)
         return replace(self, steps=steps), self.steps / steps
