@@ -19,3 +19,7 @@ class StoreError(LimbeckError):
 
 class BudgetError(LimbeckError):
     """A query of private data would spend more than the privacy budget has left."""
+
+
+class DataWarning(UserWarning):
+    """Records were left out of the data: for the data's owner, and no part of any release."""

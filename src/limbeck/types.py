@@ -90,5 +90,9 @@ class Guarantee:
     mu: float | None = None
 
 
+ClassesFrom = Literal["list", "source", "data"]
+"""Where the names of classes come from: the user's list, the source's own, or the records."""
+
+
 Access = Literal["none", "sums", "records"]
 """How a component reads private data: not at all, through sums of statistics, or freely."""

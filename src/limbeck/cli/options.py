@@ -5,12 +5,15 @@ place, as options of their own, and hands the command the dataclass. Options tha
 types that a parameter is annotated with.
 """
 
+import csv
 import dataclasses
 import functools
 import inspect
 import json
 import shlex
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from limbeck import registry
-from limbeck.errors import OptionError
+from limbeck.cli import console
+from limbeck.errors import DataWarning, OptionError
 
 if TYPE_CHECKING:
     import limbeck.data.dataset
@@ -99,6 +103,13 @@ class DataOptions:
         str | None,
         typer.Option(help="Column that says whose record it is."),
     ] = None
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME...",
+            help="Names of all classes, in order, whatever the data hold; or @FILE, one a line.",
+        ),
+    ] = None
     mirror: Annotated[
         bool | None,
         typer.Option(
@@ -123,21 +134,30 @@ class DataOptions:
     ] = 0
 
     def load(
-        self, source: str
+        self, source: str, *, guaranteed: bool = False
     ) -> "tuple[limbeck.data.dataset.LabeledDataset, limbeck.data.dataset.LabeledDataset]":
-        """The private and the test records of DATA."""
+        """The private and the test records of DATA.
+
+        guaranteed: for a method with a guarantee: what is left out for it is said on stderr.
+        """
         from limbeck.data import load
 
-        return load(source, limit=self.limit, **self._reading())
+        with _warnings_as_notes():
+            return load(source, limit=self.limit, guaranteed=guaranteed, **self._reading())
 
     def read(
-        self, source: str, part: Literal["test", "private"] = "test"
+        self,
+        source: str,
+        part: Literal["test", "private"] = "test",
+        *,
+        guaranteed: bool = False,
     ) -> "limbeck.data.dataset.LabeledDataset":
         """One part of DATA, or all of a file that is not split; --limit is for the private part."""
         from limbeck.data import read
 
         limit = self.limit if part == "private" else None
-        return read(source, part=part, limit=limit, **self._reading())
+        with _warnings_as_notes():
+            return read(source, part=part, limit=limit, guaranteed=guaranteed, **self._reading())
 
     def _reading(self) -> dict[str, Any]:
         return {
@@ -150,7 +170,27 @@ class DataOptions:
             "value_range": self.range(),
             "mirror": self.mirror,
             "root": self.root,
+            "classes": self.class_names(),
         }
+
+    def class_names(self) -> list[str] | None:
+        """The names of --classes; OptionError when there are none, or the file cannot be read.
+
+        Names are separated as in a CSV file: one that has a comma stands in double quotes.
+        """
+        if self.classes is None:
+            return None
+        if not self.classes.startswith("@"):
+            return [name.strip() for name in next(csv.reader([self.classes]), [])]
+        path = Path(self.classes[1:]).expanduser()
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(
+                f"--classes {self.classes}: {path} cannot be read as UTF-8 text ({error}); give a "
+                "file with one name a line"
+            ) from None
+        return [line.strip() for line in lines if line.strip()]
 
     def range(self) -> tuple[float, float] | None:
         """The public range as numbers; OptionError when it is not two of them in order."""
@@ -190,6 +230,19 @@ class DataOptions:
             elif value != field.default:
                 words += [name, str(value)]
         return words
+
+
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    """Warnings of the loaders go to stderr as remarks, without a place in the source code."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataWarning)
+        yield
+    for one in caught:
+        if issubclass(one.category, DataWarning):
+            console.note(f"warning: {one.message}")
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def expand(command: Callable[..., int]) -> Callable[..., int]:

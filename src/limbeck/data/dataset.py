@@ -9,11 +9,12 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from limbeck.errors import DatasetError
+from limbeck.types import ClassesFrom
 
 
 @dataclass(frozen=True, eq=False)
 class LabeledDataset:
-    """``n`` labelled records of one fixed shape.
+    """``n`` labelled records of one fixed shape; none at all, where only a guarantee is served.
 
     inputs: float32 in [0, 1], shape (n, *feature_shape); images are (n, c, h, w).
     labels: int64 in [0, len(classes)), shape (n,).
@@ -22,6 +23,8 @@ class LabeledDataset:
     mirror: whether a left-right mirrored input keeps its label (never true of digits).
     name: what to call the data in messages and reports.
     limit: these are at most so many records, kept of all that were given; None: all of them.
+    classes_from: where ``classes`` come from: a "list" of the user's, the "source" itself, or the
+        "data", where a record that is alone in its class gives itself away.
     Raises DatasetError, naming the shapes, when these do not fit together.
     """
 
@@ -33,14 +36,15 @@ class LabeledDataset:
     mirror: bool = False
     name: str = "dataset"
     limit: int | None = None
+    classes_from: ClassesFrom = "list"
 
     def __post_init__(self) -> None:
         shape = "x".join(map(str, self.inputs.shape))
         n = len(self.inputs)
-        if self.inputs.dim() < 2 or n == 0 or self.inputs.numel() == 0:
+        if self.inputs.dim() < 2 or 0 in self.inputs.shape[1:]:
             raise DatasetError(
-                f"{self.name}: inputs have shape {shape}; they need at least one record and one "
-                "feature axis: (records, *feature_shape)"
+                f"{self.name}: inputs have shape {shape}; they need at least one feature axis: "
+                "(records, *feature_shape)"
             )
         if self.inputs.dtype != torch.float32:
             raise DatasetError(
@@ -61,6 +65,8 @@ class LabeledDataset:
                 f"{self.name}: {bad} of {n} records (shape {shape}) hold NaN or infinity; "
                 "remove or fill them first"
             )
+        if n == 0:
+            return
         low, high = float(self.inputs.min()), float(self.inputs.max())
         if low < 0 or high > 1:
             raise DatasetError(
@@ -97,7 +103,8 @@ class LabeledDataset:
         if empty:
             raise DatasetError(
                 f"{self.name}: no record of class {', '.join(map(repr, empty[:5]))} among "
-                f"{len(self)}; drop the class or add records of it"
+                f"{len(self)}; drop the class, add records of it, or keep more records (a smaller "
+                "test share, a larger limit)"
             )
 
     def select(self, index: Tensor | Sequence[int]) -> "LabeledDataset":

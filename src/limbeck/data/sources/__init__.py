@@ -1,9 +1,9 @@
 """Data sources by name, file or folder: ``load`` gives (private, test), ``read`` one dataset."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
@@ -51,6 +51,8 @@ def load(
     value_range: tuple[float, float] | None = None,
     mirror: bool | None = None,
     root: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    guaranteed: bool = False,
 ) -> tuple[LabeledDataset, LabeledDataset]:
     """(private, test) of a named source (``digits``) or of a file or folder.
 
@@ -68,33 +70,34 @@ def load(
         outside are clipped.
     mirror: whether a mirrored image keeps its label; by default the source's own word, else no.
     root: the folder with a named source's files; by default the cache is searched.
+    classes: their names, in order, known without the data; some may have no record. None: the
+        source's own list, or else what the labels are (``LabeledDataset.classes_from`` says which).
+    guaranteed: a guarantee will be claimed of what is made of the private part. A record whose
+        label is none of the classes, or that cannot be used otherwise, is then left out, with a
+        warning to the data's owner, and either part may be empty: an error would depend on single
+        records.
 
     DatasetError or OptionError, in one line, when the data cannot be used as given.
     """
-    request = _request(size, channels, label, group, value_range, mirror, root)
+    request = _request(size, channels, label, group, value_range, mirror, root, classes, guaranteed)
     name, parts = _parts(spec, request)
     flip = parts.mirror if mirror is None else mirror
     records, test = parts.private, parts.test
     public = _named(spec) is not None
     if test is None:
         kept, held_out = _split(records, test_share, seed, public)
-        why = f"test_share {test_share} with seed {seed}"
-        advice = "give a smaller share, another seed, or a test part (equal records go together)"
-        _require_left(records, kept, f"{name}: {why}", advice)
         test = records
     else:
         kept, held_out = records.everything(), test.everything()
-    if len(held_out) == 0:
-        raise DatasetError(
-            f"{name}: {len(records.labels)} records with test_share {test_share} leave none for "
-            "testing; give more records or a larger share"
-        )
+    for part, use, other in ((kept, "training", "smaller"), (held_out, "testing", "larger")):
+        if len(part) == 0 and not guaranteed:
+            raise DatasetError(
+                f"{name}: {len(records.labels)} records with test_share {test_share} leave none "
+                f"for {use}; give more records or a {other} share"
+            )
     if limit is not None:
         kept = _slice(records, kept, limit, seed, public)
-        why = f"a limit of {limit} with seed {seed}"
-        _require_left(records, kept, f"{name}: {why}", "raise it, or give another seed")
     private = records.take(kept, name, flip, limit)
-    private.require_every_class()
     held = test.take(held_out, f"{name} (test)", flip)
     if held.shape != private.shape:
         raise DatasetError(
@@ -118,6 +121,8 @@ def read(
     value_range: tuple[float, float] | None = None,
     mirror: bool | None = None,
     root: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    guaranteed: bool = False,
 ) -> LabeledDataset:
     """One dataset: the part to test on, or the private part; all of a file that is not split.
 
@@ -125,7 +130,7 @@ def read(
     or keeps, with the same test_share and seed. limit: keep that many records, a random slice.
     Options and errors are otherwise those of ``load``.
     """
-    request = _request(size, channels, label, group, value_range, mirror, root)
+    request = _request(size, channels, label, group, value_range, mirror, root, classes, guaranteed)
     name, parts = _parts(spec, request)
     testing = part == "test"
     chosen = parts.test if testing and parts.test is not None else parts.private
@@ -162,9 +167,14 @@ def _request(
     value_range: tuple[float, float] | None,
     mirror: bool | None,
     root: str | Path | None,
+    classes: Sequence[str] | None,
+    guaranteed: bool,
 ) -> Request:
     folder = None if root is None else Path(root)
-    return Request(size, channels, label, group, value_range, mirror, folder)
+    names = None if classes is None else tuple(classes)
+    return Request(
+        size, channels, label, group, value_range, mirror, folder, names, guaranteed
+    )
 
 
 def _split(records: Records, share: float, seed: int, public: bool) -> tuple[Tensor, Tensor]:
@@ -181,18 +191,6 @@ def _slice(records: Records, index: Tensor, limit: int, seed: int, public: bool)
     if public:
         return index[stratified_sample(records.labels[index], limit, seed)]
     return index[coin_slice(records.units[index], limit, seed)]
-
-
-def _require_left(records: Records, index: Tensor, cause: str, advice: str) -> None:
-    """DatasetError where a class that has records has none at ``index``."""
-    classes = len(records.classes)
-    before = torch.bincount(records.labels, minlength=classes)
-    lost = (before > 0) & (torch.bincount(records.labels[index], minlength=classes) == 0)
-    for label in lost.nonzero()[:1, 0].tolist():
-        raise DatasetError(
-            f"{cause} leaves no private record of class {records.classes[label]!r} (it has "
-            f"{int(before[label])} of {len(records.labels)}); {advice}"
-        )
 
 
 def _named(spec: str | Path) -> Source | None:

@@ -1,8 +1,9 @@
 """What every data source offers: records that are listed first and read only where chosen."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from limbeck.data.dataset import LabeledDataset
-from limbeck.errors import OptionError
+from limbeck.errors import DataWarning, OptionError
+from limbeck.types import ClassesFrom
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Request:
     says whose record it is. value_range: the public (lowest, highest) value of every input.
     mirror: whether a mirrored image keeps its label; None leaves it to the source.
     root: folder that holds the files of a named source.
+    classes: the names of the classes, in order; None leaves them to the source, or to the data.
+    guaranteed: a guarantee will be claimed of what is made of the records: one that cannot be used
+    is left out, with a warning, where it is an error otherwise.
     """
 
     size: int | None = None
@@ -31,6 +36,8 @@ class Request:
     value_range: tuple[float, float] | None = None
     mirror: bool | None = None
     root: Path | None = None
+    classes: tuple[str, ...] | None = None
+    guaranteed: bool = False
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 1:
@@ -42,6 +49,16 @@ class Request:
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             low, high = self.value_range
             raise OptionError(f"value_range is ({low}, {high}); the first must be the smaller one")
+        if self.classes is not None:
+            _require_names(self.classes)
+
+
+def _require_names(classes: tuple[str, ...]) -> None:
+    if not classes or not all(name.strip() for name in classes):
+        raise OptionError("classes: one has no name; give each a name, such as cat,dog")
+    twice = next((name for name in classes if classes.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError(f"classes: {twice!r} is listed twice; give each class once")
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,7 @@ class Records:
     labels: int64 (n,). inputs(index): float32 in [0, 1], (k, *feature_shape), of those records.
     keys(): int64 (n,), a hash of each record's content alone, equal for equal records.
     groups: int64 (n,), a number that follows from the group's own name.
+    origin: where the names of the classes come from.
     """
 
     labels: Tensor
@@ -58,6 +76,7 @@ class Records:
     inputs: Callable[[Tensor], Tensor]
     keys: Callable[[], Tensor]
     groups: Tensor | None = None
+    origin: ClassesFrom = "data"
 
     @cached_property
     def units(self) -> Tensor:
@@ -70,7 +89,34 @@ class Records:
         """The records at ``index`` as a checked dataset; ``limit``: as it says of a slice."""
         groups = None if self.groups is None else self.groups[index]
         return LabeledDataset(
-            self.inputs(index), self.labels[index], self.classes, groups, mirror, name, limit
+            inputs=self.inputs(index),
+            labels=self.labels[index],
+            classes=self.classes,
+            groups=groups,
+            mirror=mirror,
+            name=name,
+            limit=limit,
+            classes_from=self.origin,
+        )
+
+    def usable(self, usable: Tensor, where: str) -> "Records":
+        """The records where ``usable``, a bool mask; a warning says how many are left out."""
+        lost = int((~usable).sum())
+        if lost == 0:
+            return self
+        warnings.warn(
+            f"{where}: {lost} of {len(usable)} records cannot be used (a label that is none of the "
+            "classes, a value or group that is missing or out of range) and are left out",
+            DataWarning,
+            stacklevel=2,
+        )
+        kept = usable.nonzero()[:, 0]
+        return replace(
+            self,
+            labels=self.labels[kept],
+            inputs=lambda index: self.inputs(kept[index]),
+            keys=lambda: self.keys()[kept],
+            groups=None if self.groups is None else self.groups[kept],
         )
 
     def everything(self) -> Tensor:

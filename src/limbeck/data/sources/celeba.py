@@ -17,6 +17,7 @@ from torch import Tensor
 from limbeck.data.hashing import bytes_keys
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.images import decode
+from limbeck.data.sources.labels import UNLISTED, numbered
 from limbeck.data.sources.places import cache_folder
 from limbeck.errors import DatasetError, OptionError
 
@@ -56,8 +57,9 @@ class CelebA(Source):
             )
         names, attributes, values = _attributes(home / _ATTRIBUTES)
         column = _column(request.label, attributes)
-        labels = torch.from_numpy((values[:, column] == 1).astype(np.int64))
-        classes = (f"not {attributes[column]}", attributes[column])
+        known = (f"not {attributes[column]}", attributes[column])
+        has = (values[:, column] == 1).astype(np.int64)
+        labels = numbered(has, known, request, str(home / _ATTRIBUTES))
         people = _numbers_of(home / _IDENTITY, names)
         split = _numbers_of(home / _PARTITION, names)
         folder = _image_folder(home, names[0])
@@ -72,7 +74,9 @@ class CelebA(Source):
                 return bytes_keys(str(name).encode() for name in names[chosen])
 
             groups = None if people is None else torch.from_numpy(people[chosen])
-            return Records(labels[torch.from_numpy(chosen)], classes, read, keys, groups)
+            own = labels.numbers[torch.from_numpy(chosen)]
+            found = Records(own, labels.classes, read, keys, groups, labels.origin)
+            return found.usable(own != UNLISTED, str(home / _ATTRIBUTES))
 
         if split is None:
             return Parts(records(np.arange(len(names))), mirror=True)

@@ -5,6 +5,7 @@ with public ranges as in ``tables``.
 """
 
 import json
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from limbeck.data.hashing import bytes_keys
 from limbeck.data.sources.arrays import from_arrays, group_numbers
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.images import common_form, decode
+from limbeck.data.sources.labels import UNLISTED, numbered
 from limbeck.data.sources.tables import label_column, records_of_columns
-from limbeck.errors import DatasetError, OptionError
+from limbeck.errors import DatasetError, DataWarning, OptionError
 
 Table = Any  # pyarrow.Table: pyarrow is an extra, so its names cannot stand in annotations
 
@@ -44,7 +46,7 @@ class Parquet(Source):
         if not test or not rest:
             return Parts(_records(_read_parquet(files), path, request)[0])
         private, settled = _records(_read_parquet(rest), path, request)
-        return Parts(private, _records(_read_parquet(test), path, settled)[0])
+        return Parts(private, _records(_read_parquet(test), path, settled, private)[0])
 
 
 class HuggingFace(Source):
@@ -78,7 +80,7 @@ class HuggingFace(Source):
         private, settled = _records(_arrow(splits["train"]), path, request)
         if "test" not in splits:
             return Parts(private)
-        return Parts(private, _records(_arrow(splits["test"]), path, settled)[0])
+        return Parts(private, _records(_arrow(splits["test"]), path, settled, private)[0])
 
 
 def _status(source: Source, package: str) -> SourceStatus:
@@ -128,21 +130,37 @@ def _arrow(dataset: Any) -> Table:
     )
 
 
-def _records(table: Table, path: Path, request: Request) -> tuple[Records, Request]:
-    """The table's records, and the request with the form that all its images have."""
-    if table.num_rows == 0:
+def _records(
+    table: Table, path: Path, request: Request, private: Records | None = None
+) -> tuple[Records, Request]:
+    """The table's records, and the request with the form that all its images have.
+
+    private: those whose test records the table holds: they have the same classes.
+    """
+    if table.num_rows == 0 and not request.guaranteed:
         raise DatasetError(f"{path} has no row; add records")
     names = list(table.column_names)
     label = label_column(names, path, request)
     if request.group is not None and request.group not in names:
         raise OptionError(f"{path} has no column {request.group!r} for group; it has {names}")
     for name in (label, request.group):
-        if name is not None and table.column(name).null_count:
+        if name is not None and table.column(name).null_count and request.guaranteed:
+            kept = table.filter(table.column(name).is_valid())
+            warnings.warn(
+                f"{path}: column {name!r} is empty in {table.num_rows - kept.num_rows} of "
+                f"{table.num_rows} records, which are left out",
+                category=DataWarning,
+            stacklevel=2,
+            )
+            table = kept
+        elif name is not None and table.column(name).null_count:
             raise DatasetError(
                 f"{path}: column {name!r} is empty in {table.column(name).null_count} of "
                 f"{table.num_rows} records; fill or remove them first"
             )
     classes = _class_names(table, label)
+    if private is not None and request.classes is None:
+        classes = private.classes
     images = next((n for n in names if n != label and _holds_images(table, n)), None)
     if images is not None:
         return _image_records(table, images, label, path, request, classes)
@@ -170,11 +188,8 @@ def _image_records(
         )
     names = [f"{path}: {column} of row {i}" for i in range(len(stored))]
     settled = common_form([value.as_py() for value in stored], names, request)
-    # from_arrays numbers and checks the labels; the images themselves stay encoded.
-    rows = np.zeros((len(stored), 1), np.uint8)
-    listed = from_arrays(
-        rows, _values(table, label, path), where=str(path), request=Request(), classes=classes
-    )
+    labels = numbered(_values(table, label, path), classes, request, str(path))
+    usable = labels.numbers != UNLISTED
 
     def read(index: Tensor) -> Tensor:
         chosen = index.tolist()
@@ -185,8 +200,10 @@ def _image_records(
 
     groups = None
     if request.group is not None:
-        groups = group_numbers(_values(table, request.group, path), str(path))
-    return Records(listed.labels, listed.classes, read, keys, groups), settled
+        groups, named = group_numbers(_values(table, request.group, path), request, str(path))
+        usable &= named
+    records = Records(labels.numbers, labels.classes, read, keys, groups, labels.origin)
+    return records.usable(usable, str(path)), settled
 
 
 def _values(table: Table, name: str, path: Path) -> NDArray[Any]:

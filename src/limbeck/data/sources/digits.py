@@ -27,6 +27,13 @@ class Digits(Source):
         found = load_digits()
         images = found.images.astype(np.uint8)  # 4-bit grey: 0 to 16
         return Parts(
-            from_arrays(images, found.target, where=self.name, request=request, top=16.0),
+            from_arrays(
+                images,
+                found.target,
+                where=self.name,
+                request=request,
+                classes=tuple("0123456789"),
+                top=16.0,
+            ),
             mirror=False,
         )

@@ -1,5 +1,6 @@
 """Folders of images by class: ``root/class/image``, perhaps under ``train/`` and ``test/``."""
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor
 from limbeck.data.hashing import bytes_keys
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.images import common_form, decode
-from limbeck.errors import DatasetError
+from limbeck.data.sources.labels import unlisted
+from limbeck.errors import DatasetError, DataWarning
+from limbeck.types import ClassesFrom
 
 
 class ImageFolder(Source):
@@ -64,19 +67,34 @@ def _records(
             f"{stray} lies beside the class folders and belongs to no class; move or remove it"
         )
     found = tuple(p.name for p in entries)
-    if not found:
+    if not found and request.classes is None:
         raise DatasetError(
             f"{root} has no class folders; arrange the images as {root.name}/<class>/<image>"
         )
-    names = classes or found
+    names = request.classes or classes or found
     strange = set(found) - set(names)
-    if strange:
+    if strange and request.classes is not None and not request.guaranteed:
+        raise DatasetError(unlisted(f"{root}: the folder {min(strange)!r}", names))
+    if strange and request.classes is None:
         raise DatasetError(
             f"{root} has a class {min(strange)!r} that the training folder lacks; correct its name"
         )
-    by_class = {name: _files(root / name) for name in found}
-    files = [file for name in found for file in by_class[name]]
-    labels = torch.tensor([names.index(name) for name in found for _ in by_class[name]])
+    by_class = {name: _files(root / name) for name in found if name in names}
+    empty = next((name for name, files in by_class.items() if not files), None)
+    if empty is not None and request.classes is None and not request.guaranteed:
+        raise DatasetError(
+            f"{root / empty} is an empty class (0 images); add images, remove the folder, or list "
+            "the classes"
+        )
+    for name in sorted(strange):
+        warnings.warn(
+            f"{root / name}: the name is none of the {len(names)} classes; its images are left out",
+            category=DataWarning,
+            stacklevel=2,
+        )
+    files = [file for name in by_class for file in by_class[name]]
+    numbers = [names.index(name) for name in by_class for _ in by_class[name]]
+    labels = torch.tensor(numbers, dtype=torch.int64)
     shown = [str(file) for file in files]
     settled = common_form(files, shown, request)
 
@@ -87,7 +105,8 @@ def _records(
     def keys() -> Tensor:
         return bytes_keys(file.read_bytes() for file in files)
 
-    return Records(labels, names, read, keys), settled
+    origin: ClassesFrom = "data" if request.classes is None else "list"
+    return Records(labels, names, read, keys, origin=origin), settled
 
 
 def _files(folder: Path) -> list[Path]:
@@ -95,8 +114,4 @@ def _files(folder: Path) -> list[Path]:
     files = []
     for entry in _visible(folder):
         files += _files(entry) if entry.is_dir() else [entry]
-    if not files:
-        raise DatasetError(
-            f"{folder} is an empty class (0 images); add images or remove the folder"
-        )
     return files

@@ -172,8 +172,10 @@ def _parts(
     paths: list[Path], request: Request, classes: tuple[str, ...] | None, mirror: bool
 ) -> Parts:
     private = _records(paths[0], paths[1], request, classes)
-    test = _records(paths[2], paths[3], request, private.classes) if len(paths) == 4 else None
-    return Parts(private, test, mirror)
+    if len(paths) < 4:
+        return Parts(private, mirror=mirror)
+    known = classes if request.classes is not None else private.classes
+    return Parts(private, _records(paths[2], paths[3], request, known), mirror)
 
 
 def _records(

@@ -73,7 +73,8 @@ def decode(
     DatasetError names the file that is no image or is cut short.
     """
     channels = request.channels or 3
-    out = torch.empty(0)
+    side = request.size or 1
+    out = torch.empty(0, channels, side, side)
     for i, (file, name) in enumerate(zip(files, names, strict=True)):
         with _open(file, name) as image:
             pixels = torch.from_numpy(_pixels(image, request.size, channels, name, crop))

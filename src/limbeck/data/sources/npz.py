@@ -38,12 +38,13 @@ class NpzFile(Source):
                 f"{min(missing)!r}; save it with np.savez(path, inputs=..., labels=...)"
             )
         named = arrays.get("classes")
+        known = None if named is None else tuple(map(str, named.tolist()))
         private = from_arrays(
             arrays["inputs"],
             arrays["labels"],
             where=str(path),
             request=request,
-            classes=None if named is None else tuple(map(str, named.tolist())),
+            classes=known,
             groups=arrays.get("groups"),
         )
         if "test_inputs" not in arrays:
@@ -55,7 +56,7 @@ class NpzFile(Source):
             arrays["test_labels"],
             where=f"{path} (test)",
             request=request,
-            classes=private.classes,
+            classes=known if request.classes is not None else private.classes,
         )
         return Parts(private, test)
 

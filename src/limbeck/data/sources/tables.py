@@ -8,6 +8,7 @@ Values outside their range are clipped to it.
 
 import csv
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -78,14 +79,19 @@ def records_of_columns(
     scaled = []
     for name in inputs:
         low, high = ranges[name] if ranges is not None else request.value_range or (0.0, 1.0)
-        values = _numbers(columns[name], name, path)
-        if values.min() > high or values.max() < low:
+        values = _numbers(columns[name], name, path, gaps=request.guaranteed)
+        if not request.guaranteed and (values.min() > high or values.max() < low):
             raise DatasetError(
                 f"{path}: every value of column {name!r} lies outside its public range {low:g} to "
                 f"{high:g} ({values.min():g} to {values.max():g}); correct the range"
             )
         scaled.append(rescale(values, low, high))
-    plain = Request(label=label, size=request.size, channels=request.channels)
+    plain = Request(
+        size=request.size,
+        channels=request.channels,
+        classes=request.classes,
+        guaranteed=request.guaranteed,
+    )
     return from_arrays(
         np.stack(scaled, 1),
         columns[label],
@@ -161,7 +167,12 @@ def _columns(path: Path) -> dict[str, NDArray[Any]]:
     return {name: np.char.strip(cells[:, i]) for i, name in enumerate(names)}
 
 
-def _numbers(column: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
+def _numbers(
+    column: NDArray[Any], name: str, path: Path, *, gaps: bool = False
+) -> NDArray[np.float64]:
+    """The column as numbers; ``gaps``: what is none is NaN, and no error."""
+    if gaps:
+        return np.array([_number(value) for value in column.tolist()], dtype=np.float64)
     if column.dtype.kind in "US":
         gaps = int((column == "").sum())
         if gaps:
@@ -183,6 +194,13 @@ def _numbers(column: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]
             "fill or remove them first"
         )
     return values
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (ValueError, TypeError):
+        return math.nan
 
 
 def _plainly(error: Exception) -> str:
