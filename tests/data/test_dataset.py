@@ -15,7 +15,7 @@ def make(inputs=None, labels=LABELS, **options):
     ("inputs", "labels", "message"),
     [
         (torch.rand(4), LABELS, "shape 4; they need"),
-        (torch.rand(0, 3), LABELS[:0], "shape 0x3"),
+        (torch.rand(4, 0), LABELS, "shape 4x0"),
         (torch.rand(5, 3), LABELS, "labels have 4 entries, inputs have 5"),
         (torch.rand(4, 3).double(), LABELS, "float64"),
         (torch.rand(4, 3), LABELS.float(), "labels are torch.float32"),

@@ -147,10 +147,11 @@ def test_coins_are_fair_independent_of_each_other_and_follow_the_seed():
 
 def test_numbers_of_groups_are_their_own_and_differ():
     words = np.array(["ann", "bob", "ann", "cid"])
-    numbers = group_numbers(words, "x")
-    assert numbers[0] == numbers[2] and len(numbers.unique()) == 3
-    assert torch.equal(group_numbers(words[[3]], "x"), numbers[3:]), "whoever else there is"
-    assert group_numbers(np.array([7, -3, 7]), "x").tolist() == [7, -3, 7]
+    numbers, named = group_numbers(words, Request(), "x")
+    assert numbers[0] == numbers[2] and len(numbers.unique()) == 3 and named.all()
+    alone, _ = group_numbers(words[[3]], Request(), "x")
+    assert torch.equal(alone, numbers[3:]), "whoever else there is"
+    assert group_numbers(np.array([7, -3, 7]), Request(), "x")[0].tolist() == [7, -3, 7]
 
 
 def test_a_file_and_its_neighbour_are_divided_alike(tmp_path):
@@ -177,11 +178,13 @@ def test_a_file_and_its_neighbour_are_divided_alike(tmp_path):
     assert len(load(tmp_path / "a.npz", size=2)[1]) == len(theirs), "as the file has them"
 
 
-def test_a_slice_without_a_class_is_refused(tmp_path, refused):
+def test_a_slice_without_a_class_is_loaded_and_refused_by_what_needs_the_class(tmp_path, refused):
     inputs, labels = np.arange(40).reshape(40, 1) / 40, np.arange(40) % 2
     np.savez(tmp_path / "a.npz", inputs=inputs, labels=labels)
-    with refused("a limit of 1 with seed 0 leaves no private record of class '[01]' .* raise it"):
-        load(tmp_path / "a.npz", limit=1)
+    private, _ = load(tmp_path / "a.npz", limit=1)
+    assert (len(private), private.classes) == (1, ("0", "1"))
+    with refused("no record of class '[01]' among 1; .* larger limit"):
+        private.require_every_class()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
@@ -199,4 +202,6 @@ def test_records_without_a_group_are_no_person_of_their_own(names):
     with pytest.raises(
         DatasetError, match=r"x: 1 of 3 records have no group, the first is record 1"
     ):
-        group_numbers(np.array(names), "x")
+        group_numbers(np.array(names), Request(), "x")
+    _, named = group_numbers(np.array(names), Request(guaranteed=True), "x")
+    assert named.tolist() == [True, False, True]

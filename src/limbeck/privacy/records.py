@@ -122,7 +122,7 @@ def embed(
         if found is None:
             found = block.new_empty(len(private.inputs), block.shape[1])
         found[at[there]] = block[there]
-    assert found is not None, "a dataset has at least one record"
+    assert found is not None, "there is a batch, perhaps of empty places"
     return found
 
 
@@ -130,8 +130,12 @@ def batches(inputs: Float[Tensor, "n ..."]) -> Iterator[Int64[Tensor, " batch"]]
     """Indices of the records in each batch, -1 for an empty place.
 
     A record's place within its batch is a hash of its content. Which batch it is in depends on
-    the others, and matters to nothing.
+    the others, and matters to nothing. Without records there is one batch of empty places, which
+    tells how long a statistic is.
     """
+    if len(inputs) == 0:
+        yield torch.full((BATCH,), -1)
+        return
     place = content_hash(inputs, BATCH, 0, "place in a batch")
     order = torch.argsort(place, stable=True)
     sizes = torch.bincount(place, minlength=BATCH)
@@ -171,6 +175,8 @@ def _rows(
 
 def chosen(values: Tensor, at: Int64[Tensor, " batch"]) -> Tensor:
     """The values at these indices, and 0 for an empty place."""
+    if len(values) == 0:
+        return values.new_zeros(len(at), *values.shape[1:])
     there = (at >= 0).view(-1, *[1] * (values.dim() - 1))
     # Not by multiplying with 0, which leaves NaN and infinity of whoever stands in for nobody.
     return torch.where(there, values[at.clamp(min=0)], torch.zeros((), dtype=values.dtype))

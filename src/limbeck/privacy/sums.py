@@ -47,7 +47,7 @@ def vectors(
             total.index_add_(0, private.labels[at], found)
         else:
             total += found.sum(0)
-    assert total is not None, "a dataset has at least one record"
+    assert total is not None, "there is a batch, perhaps of empty places"
     return total if by_class else total[0]
 
 
@@ -78,7 +78,7 @@ def products(
             block = []
     if block:
         total = _added(total, block, len(private.classes) if by_class else 1, device)
-    assert total is not None, "a dataset has at least one record"
+    assert total is not None, "there is a batch, perhaps of empty places"
     return total if by_class else total[0]
 
 

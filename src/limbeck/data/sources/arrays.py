@@ -78,14 +78,15 @@ def group_numbers(
     if groups.dtype.kind in "biu":
         return torch.from_numpy(groups.astype(np.int64)), torch.ones(len(groups), dtype=torch.bool)
     # NaN alone is unlike itself.
-    nameless = (groups != groups) | np.isin(groups.astype(str), ("", "None"))
+    words = groups.astype(str)
+    nameless = (groups != groups) | np.isin(words, ("", "None"))
     if nameless.any() and not request.guaranteed:
         raise DatasetError(
             f"{where}: {int(nameless.sum())} of {len(groups)} records have no group, the first is "
             f"record {int(nameless.argmax())}; give each a name, one of its own where nobody else "
             "belongs to it"
         )
-    names, at = np.unique(groups, return_inverse=True)
+    names, at = np.unique(words, return_inverse=True)
     numbers = bytes_keys(str(name).encode() for name in names)[torch.from_numpy(at)]
     return numbers, torch.from_numpy(~nameless)
 

@@ -42,6 +42,8 @@ def numbered(
     """
     if labels.dtype.kind not in "iuUS":
         raise DatasetError(f"{where}: labels are {labels.dtype}; give integers or words")
+    if labels.dtype.kind in "iu":
+        labels = labels.astype(np.int64)  # small types cannot hold UNLISTED
     _require_distinct(known, where)
     words = labels.astype(str) if labels.dtype.kind in "US" else None
     listed = request.classes or known
@@ -59,7 +61,7 @@ def numbered(
         label = str(labels[first]) if words is None else str(words[first])
         raise DatasetError(f"{where}: {unlisted(f'label {label!r} of record {first}', listed)}")
     origin: ClassesFrom = "list" if request.classes is not None else "source"
-    return Labels(torch.from_numpy(places.astype(np.int64)), listed, origin)
+    return Labels(torch.from_numpy(places), listed, origin)
 
 
 def unlisted(what: str, classes: Sequence[str]) -> str:
@@ -103,8 +105,8 @@ def _as_found(labels: NDArray[Any], words: NDArray[Any] | None, where: str) -> L
     """Labels that name their classes themselves: all words, or 0 to the highest number."""
     if words is not None:
         names, at = np.unique(words, return_inverse=True)
-        return Labels(torch.from_numpy(at.astype(np.int64)), tuple(names.tolist()), "data")
-    numbers = torch.from_numpy(labels.astype(np.int64))
+        return Labels(torch.from_numpy(at), tuple(names.tolist()), "data")
+    numbers = torch.from_numpy(labels)
     if len(numbers) == 0:
         raise DatasetError(f"{where}: no record, and no list of classes; give records or the list")
     first, last = int(numbers.min()), int(numbers.max())
