@@ -76,7 +76,6 @@ def draw(
     seed: int = 0,
 ) -> plan.Plan:
     """The records, coins and seeds of an audit, whatever the mechanism: several may share them."""
-    private.require_every_class()
     sizes = PRESETS[preset] if isinstance(preset, str) else preset
     views = query.choose(sizes.views, private.shape, mirror=private.mirror)
     return plan.make(private, test, views, preset=sizes, canary_kind=canary, seed=seed)

@@ -61,7 +61,8 @@ def audit_mechanism(
     device = common.torch_device()
     released = None if release is None else SyntheticDataset.load(release)
     mechanism = _mechanism(subject, released)
-    records, held_out = data.load(private)
+    # As the data were loaded for condensing: single records are no reason to refuse there.
+    records, held_out = data.load(private, guaranteed=mechanism.guarantee is not None)
     if test is not None and test != private:
         held_out = data.read(test)
     if released is not None:

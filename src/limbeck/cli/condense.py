@@ -12,7 +12,13 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.guarantee import GuaranteeOptions, number_of_records, origin
+from limbeck.cli.guarantee import (
+    GuaranteeOptions,
+    advise_on_classes,
+    can_guarantee,
+    number_of_records,
+    origin,
+)
 from limbeck.cli.options import Common, DataOptions, method_options, shell
 from limbeck.cli.outputs import require_folder
 from limbeck.cli.private_accuracy import AccuracyOptions, accuracy_in_words
@@ -86,7 +92,8 @@ def condense(
         raise OptionError("--watch: runs that are not chosen stay secret; leave --watch out")
     synthesizer = recipe.build(method, values, "synthesizer")
     device = common.torch_device()
-    private, held_out = data.load(source)
+    private, held_out = data.load(source, guaranteed=can_guarantee(method, "synthesizer"))
+    synthesizer.require_classes(private)
     accuracy.require(synthesizer, private, held_out)
     resolved = synthesizer.resolve(private)
     preview = output / PREVIEW if watch else None
@@ -140,6 +147,7 @@ def condense(
 
     claim = card.get("guarantee")
     guarantee.warn(claim, private)
+    advise_on_classes(card)
     holds_real = resolved.holds_real_records
     if common.as_json:
         console.document(
@@ -148,6 +156,7 @@ def condense(
                 "recipe": recipe.recipe(resolved),
                 "records": len(synthetic),
                 "classes": list(synthetic.classes),
+                "classes_from": private.classes_from,
                 "private_records": number_of_records(claim, private),
                 "seconds": seconds,
                 "holds_real_records": holds_real,

@@ -41,6 +41,7 @@ def data(
                     {"name": name, "private": int(ours), "test": int(held_out)}
                     for name, ours, held_out in rows
                 ],
+                "classes_from": private.classes_from,
                 "grouped": private.groups is not None,
                 "mirror": private.mirror,
                 "fingerprint": private.fingerprint(),

@@ -130,6 +130,21 @@ def number_of_records(
     return None if hidden else len(private)
 
 
+def can_guarantee(name: str, kind: registry.Kind) -> bool:
+    """Whether the method named has a formal guarantee: data are then loaded so as to keep it."""
+    known = registry.methods(kind)
+    return name in known and known[name].guarantee != "none"
+
+
+def advise_on_classes(card: Mapping[str, Any]) -> None:
+    """Suggest --classes where a guarantee is claimed with classes that were read off the data."""
+    if card.get("classes_from") == "data":
+        console.note(
+            "the names of the classes were read off the data and are published: if a class may "
+            "have few records, list them all beforehand with --classes NAME,NAME..."
+        )
+
+
 def origin(claim: Mapping[str, Any] | None, private: "limbeck.data.dataset.LabeledDataset") -> str:
     """What a release was made of, for the terminal; without the number where it is private."""
     number = number_of_records(claim, private)

@@ -76,7 +76,8 @@ def predict(
             source, size=data.size, channels=data.channels, value_range=data.range()
         )
     if inputs is None:
-        test = data.load(source)[1] if held_out else data.read(source)
+        claims = released.card.get("guarantee") is not None  # loaded as for training
+        test = data.load(source, guaranteed=claims)[1] if held_out else data.read(source)
         inputs, labels = test.inputs, _numbered(test.labels.tolist(), test.classes, released)
     if tuple(inputs.shape[1:]) != released.shape:
         raise DatasetError(

@@ -8,7 +8,13 @@ import typer
 
 from limbeck.cli import console
 from limbeck.cli.exits import Exit
-from limbeck.cli.guarantee import GuaranteeOptions, number_of_records, origin
+from limbeck.cli.guarantee import (
+    GuaranteeOptions,
+    advise_on_classes,
+    can_guarantee,
+    number_of_records,
+    origin,
+)
 from limbeck.cli.options import Common, DataOptions, method_options, shell
 from limbeck.cli.outputs import require_folder
 from limbeck.cli.private_accuracy import AccuracyOptions, accuracy_in_words
@@ -56,6 +62,7 @@ def train(
 
     from limbeck import recipe, registry
     from limbeck.mechanism.pipeline import Pipeline
+    from limbeck.privacy.classes import with_classes
     from limbeck.train.released import ReleasedClassifier, classified
     from limbeck.workers import keep_memory, one_thread
 
@@ -65,7 +72,7 @@ def train(
     settings = tuning.settings(values)
     chosen = recipe.build(trainer, values, kind)
     device = common.torch_device()
-    private, held_out = data.load(source)
+    private, held_out = data.load(source, guaranteed=can_guarantee(trainer, kind))
     accuracy.require(chosen, private, held_out)
     started = time.monotonic()
     seconds: float | None = None
@@ -110,14 +117,17 @@ def train(
     measured = accuracy.measured(release, held_out, card, seed=common.seed, device=device)
     if measured is not None:
         card["private_accuracy"] = measured
+    card = with_classes(card, private.classes_from)
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
     guarantee.warn(claim, private)
+    advise_on_classes(card)
     if common.as_json:
         console.document(
             {
                 "release": str(output),
                 "recipe": card["recipe"],
                 "classes": list(private.classes),
+                "classes_from": private.classes_from,
                 "private_records": number_of_records(claim, private),
                 "seconds": seconds,
                 "guarantee": claim,

@@ -53,6 +53,7 @@ class Data(Part):
     group: str | None = None
     mirror: bool | None = None
     root: Path | None = None
+    classes: tuple[str, ...] | None = None
     test_share: Annotated[float, Field(ge=0.01, le=0.99)] = 0.2
     split_seed: Annotated[int, Field(ge=0)] = 0
 

@@ -46,6 +46,7 @@ class Pipeline(Mechanism):
     def resolve(self, private: LabeledDataset) -> "Pipeline":
         synthesizer, trainer = self.synthesizer, self.trainer
         if synthesizer is not None:
+            synthesizer.require_classes(private)
             # Its product has no groups: what the trainer protects of it is a record.
             made = None if trainer is None else trainer.resolve(private.shape)
             return Pipeline(synthesizer.resolve(private), made)

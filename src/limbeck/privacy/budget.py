@@ -64,6 +64,7 @@ class Budget:
     ) -> None:
         assert among is None or insecure_seed is not None, "a release shares nothing"
         self.shape, self.classes = private.shape, private.classes
+        self.classes_from = private.classes_from
         self.unit: Unit = protected(private, unit)
         self.epsilon = epsilon
         self.limit = private.limit

@@ -7,6 +7,7 @@ subsets, ``craft`` turns what was read into images.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool
@@ -35,6 +36,8 @@ class Synthesizer(ABC):
     """
 
     method_name: str
+    serves_empty_classes: ClassVar[bool] = False
+    """Whether it makes records of a class of which it is given none, and may not say so."""
 
     @property
     def title(self) -> str:
@@ -64,6 +67,14 @@ class Synthesizer(ABC):
     def needs_per_class(self) -> int:
         """Private records that the method takes out of each class, and cannot do without."""
         return 0
+
+    def require_classes(self, private: LabeledDataset) -> None:
+        """DatasetError when a class has no record and the method has nothing to make it from.
+
+        For the data as a whole: a random subset of them may lack a class.
+        """
+        if not self.serves_empty_classes:
+            private.require_every_class()
 
     def require_records(
         self, private: LabeledDataset, remedy: str = "lower ipc or add records"

@@ -11,6 +11,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.data.synthetic import SyntheticDataset
 from limbeck.privacy.budget import Budget
 from limbeck.privacy.claim import REPEATABLE, Claim, on_card, stated
+from limbeck.privacy.classes import with_classes
 from limbeck.privacy.composition import Part
 from limbeck.privacy.noisy_sum import NoisySum
 from limbeck.privacy.owed import require_addable
@@ -39,6 +40,8 @@ class PrivateSynthesizer(Claim, Synthesizer):
     run's noise follows from its seed, and its card claims nothing. They share what may be shared
     (``privacy.shared``): every record's statistic is computed once.
     """
+
+    serves_empty_classes = True  # whether a class has a record is private
 
     @property
     def asks_once(self) -> bool:
@@ -161,7 +164,7 @@ class PrivateSynthesizer(Claim, Synthesizer):
 
         def stated(made: SyntheticDataset) -> SyntheticDataset:
             said = on_card(budget, name=made.name, owed=owed)
-            return replace(made, card={**made.card, **said})
+            return replace(made, card=with_classes({**made.card, **said}, budget.classes_from))
 
         def report(share: float, state: SyntheticDataset | None) -> None:
             assert progress is not None

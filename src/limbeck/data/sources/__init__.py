@@ -172,9 +172,7 @@ def _request(
 ) -> Request:
     folder = None if root is None else Path(root)
     names = None if classes is None else tuple(classes)
-    return Request(
-        size, channels, label, group, value_range, mirror, folder, names, guaranteed
-    )
+    return Request(size, channels, label, group, value_range, mirror, folder, names, guaranteed)
 
 
 def _split(records: Records, share: float, seed: int, public: bool) -> tuple[Tensor, Tensor]:

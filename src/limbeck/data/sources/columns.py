@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limbeck.data.hashing import bytes_keys
-from limbeck.data.sources.arrays import from_arrays, group_numbers
+from limbeck.data.sources.arrays import group_numbers
 from limbeck.data.sources.base import Parts, Records, Request, Source, SourceStatus
 from limbeck.data.sources.images import common_form, decode
 from limbeck.data.sources.labels import UNLISTED, numbered
@@ -150,7 +150,7 @@ def _records(
                 f"{path}: column {name!r} is empty in {table.num_rows - kept.num_rows} of "
                 f"{table.num_rows} records, which are left out",
                 category=DataWarning,
-            stacklevel=2,
+                stacklevel=2,
             )
             table = kept
         elif name is not None and table.column(name).null_count:

@@ -29,6 +29,8 @@ class NoiseImages(Synthesizer):
 
     ipc: Annotated[int, Field(ge=1)] = 10
 
+    serves_empty_classes = True  # it looks at no record
+
     def synthesize(
         self,
         private: LabeledDataset,
