@@ -79,7 +79,7 @@ def records_of_columns(
     scaled = []
     for name in inputs:
         low, high = ranges[name] if ranges is not None else request.value_range or (0.0, 1.0)
-        values = _numbers(columns[name], name, path, gaps=request.guaranteed)
+        values = _numbers(columns[name], name, path, lenient=request.guaranteed)
         if not request.guaranteed and (values.min() > high or values.max() < low):
             raise DatasetError(
                 f"{path}: every value of column {name!r} lies outside its public range {low:g} to "
@@ -168,10 +168,10 @@ def _columns(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _numbers(
-    column: NDArray[Any], name: str, path: Path, *, gaps: bool = False
+    column: NDArray[Any], name: str, path: Path, *, lenient: bool = False
 ) -> NDArray[np.float64]:
-    """The column as numbers; ``gaps``: what is none is NaN, and no error."""
-    if gaps:
+    """The column as numbers; ``lenient``: what is none becomes NaN, and is no error."""
+    if lenient:
         return np.array([_number(value) for value in column.tolist()], dtype=np.float64)
     if column.dtype.kind in "US":
         gaps = int((column == "").sum())
