@@ -27,9 +27,7 @@ def npz(folder, records):
 def table(folder, records, listed=NAMES):
     """A CSV of three columns, whose classes are listed on the command line."""
     path = folder / "clinic.csv"
-    rows = [
-        f"{NAMES[LABELS[i]]},{','.join(map(str, VALUES[i, 0, 0, :3]))}" for i in range(records)
-    ]
+    rows = [f"{NAMES[LABELS[i]]},{','.join(map(str, VALUES[i, 0, 0, :3]))}" for i in range(records)]
     path.write_text("\n".join(["label,p,q,r", *rows]), encoding="utf-8")
     return [path, "--range", "0:255", *([] if listed is None else ["--classes", ",".join(listed)])]
 

@@ -54,7 +54,8 @@ def from_arrays(
         return resize(chosen, request.size, request.channels) if chosen.dim() == 4 else chosen
 
     def keys() -> Tensor:
-        blocks = (inputs[start : start + _BLOCK] for start in range(0, len(inputs), _BLOCK))
+        starts = range(0, max(1, len(inputs)), _BLOCK)
+        blocks = (inputs[start : start + _BLOCK] for start in starts)
         return torch.cat([content_key(scale(block), "record") for block in blocks])
 
     usable = torch.from_numpy(fits) & (found.numbers != UNLISTED)
