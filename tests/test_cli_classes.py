@@ -1,4 +1,4 @@
-"""--classes, and the pair of datasets that differ in the only record of a class, from end to end."""
+"""--classes, and two datasets that differ in the only record of a class, from end to end."""
 
 import json
 import re

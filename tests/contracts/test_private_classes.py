@@ -1,6 +1,6 @@
-"""Whether a class has a record is private: what a private method makes looks alike with and without.
+"""Whether a class has a record is private: with and without, a private release looks alike.
 
-D has one record of class "hiv" and D' has none. Data of one record, and of none, are neighbours too.
+D has one record of class "hiv" and D' has none. Data of one record and of none are neighbours too.
 """
 
 import pytest

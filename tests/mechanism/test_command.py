@@ -113,7 +113,10 @@ FAILURES = {
     "NaN": (SAVE.format("inputs=np.full((3, 64), np.nan), labels=[0, 1, 2]"), "NaN"),
     "range": (SAVE.format("inputs=np.full((3, 64), 2.0), labels=[0, 1, 2]"), "range"),
     "shape": (SAVE.format("inputs=np.zeros((3, 60)), labels=[0, 1, 2]"), r"\(60,\).*\(1, 8, 8\)"),
-    "label": (SAVE.format("inputs=np.zeros((3, 64)), labels=[0, 1, 3]"), "range from 0 to 3"),
+    "label": (
+        SAVE.format("inputs=np.zeros((3, 64)), labels=[0, 1, 3]"),
+        "label .3. of record 2 is none of the 3",
+    ),
     "classes": (
         SAVE.format("inputs=np.zeros((3, 64)), labels=[0, 1, 2], classes=['a', 'b/x', 'z']"),
         "has the classes a, b/x, z",
