@@ -208,3 +208,27 @@ def test_a_list_that_is_none_is_refused_in_one_line(run, tmp_path, given, messag
     code, out, err = run("data", *table(tmp_path, 40, listed=None), "--classes", given)
     assert (code, out) == (Exit.USAGE, "")
     assert message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("records", [0, 1])
+def test_no_record_or_one_is_served_for_a_guarantee_and_nothing_is_measured_on_none(
+    run, tmp_path, records
+):
+    path = npz(tmp_path, records)
+    words = ["condense", *path, "--method", "dp-merf", *CONDENSE["dp-merf"], "--epsilon", "1"]
+    code, out, err = run(*words, "-o", tmp_path / "release")
+    assert code == Exit.OK, err
+    words = ["train", *path, "--trainer", "private-ridge", *TRAIN["private-ridge"]]
+    code, out, err = run(*words, "--epsilon", "1", "-o", tmp_path / "model")
+    assert code == Exit.OK, err
+    release = tmp_path / "release"
+    for words in (
+        ["evaluate", release, "--private", *path, "--network", "mlp", "--networks", "1"],
+        ["predict", tmp_path / "model", *path, "--held-out"],
+        ["audit", release, "--private", *path, "--preset", "quick", "-o", tmp_path / "audit"],
+        ["condense", *path, "--method", "dm", "--ipc", "1", "-o", tmp_path / "dm"],
+    ):
+        code, out, err = run(*words)
+        assert code == Exit.USAGE, words
+        assert err.startswith("error: ") and err.count("\n") == 1
+        assert "defect" not in err and "record" in err

@@ -115,7 +115,7 @@ FAILURES = {
     "shape": (SAVE.format("inputs=np.zeros((3, 60)), labels=[0, 1, 2]"), r"\(60,\).*\(1, 8, 8\)"),
     "label": (
         SAVE.format("inputs=np.zeros((3, 64)), labels=[0, 1, 3]"),
-        "label .3. of record 2 is none of the 3",
+        "label '3' of record 2 is none of the 3 classes",
     ),
     "classes": (
         SAVE.format("inputs=np.zeros((3, 64)), labels=[0, 1, 2], classes=['a', 'b/x', 'z']"),

@@ -65,6 +65,8 @@ def audit_mechanism(
     records, held_out = data.load(private, guaranteed=mechanism.guarantee is not None)
     if test is not None and test != private:
         held_out = data.read(test)
+    for part in (records, held_out):
+        part.require_some()
     if released is not None:
         _require_same_form(released, records)
     sizes = PRESETS[effort.preset.value]

@@ -94,6 +94,9 @@ def evaluate(
         records, held_out = data.load(private, guaranteed=claims)
     if held_out is None or (test is not None and test != private):
         held_out = data.read(str(test))
+    for part in (held_out, records) if compare else (held_out,):
+        assert part is not None, "--compare needs --private"
+        part.require_some()
     started = time.monotonic()
     with Bar("training networks") as bar:
         rows = utility(

@@ -78,6 +78,7 @@ def predict(
     if inputs is None:
         claims = released.card.get("guarantee") is not None  # loaded as for training
         test = data.load(source, guaranteed=claims)[1] if held_out else data.read(source)
+        test.require_some()
         inputs, labels = test.inputs, _numbered(test.labels.tolist(), test.classes, released)
     if tuple(inputs.shape[1:]) != released.shape:
         raise DatasetError(

@@ -97,6 +97,13 @@ class LabeledDataset:
         """Records per class. Private under add/remove adjacency: never publish it unnoised."""
         return torch.bincount(self.labels, minlength=len(self.classes))
 
+    def require_some(self) -> None:
+        """DatasetError when there is no record: nothing can be measured on none."""
+        if len(self) == 0:
+            raise DatasetError(
+                f"{self.name}: there is no record; give more records, or another test share"
+            )
+
     def require_every_class(self) -> None:
         """DatasetError when a class has no record: nothing can be condensed from an empty class."""
         empty = [c for c, k in zip(self.classes, self.counts().tolist(), strict=True) if k == 0]
