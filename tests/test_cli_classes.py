@@ -163,6 +163,8 @@ def test_a_label_that_is_not_listed_is_left_out_or_an_error(run, tmp_path):
     evaluated = ["evaluate", tmp_path / "with" / "out", "--private", *source, "--network", "mlp"]
     code, _, err = run(*evaluated, "--networks", "1")
     assert code == Exit.OK, "the data are loaded as for condensing"
+    code, _, err = run("copying", tmp_path / "with" / "out", "--private", *source)
+    assert code == Exit.OK, err
     for words in (
         ["condense", *source, "--method", "dm", "--ipc", "1", "-o", tmp_path / "dm"],
         ["data", *source],
@@ -216,19 +218,20 @@ def test_no_record_or_one_is_served_for_a_guarantee_and_nothing_is_measured_on_n
 ):
     path = npz(tmp_path, records)
     words = ["condense", *path, "--method", "dp-merf", *CONDENSE["dp-merf"], "--epsilon", "1"]
-    code, out, err = run(*words, "-o", tmp_path / "release")
+    code, _, err = run(*words, "-o", tmp_path / "release")
     assert code == Exit.OK, err
     words = ["train", *path, "--trainer", "private-ridge", *TRAIN["private-ridge"]]
-    code, out, err = run(*words, "--epsilon", "1", "-o", tmp_path / "model")
+    code, _, err = run(*words, "--epsilon", "1", "-o", tmp_path / "model")
     assert code == Exit.OK, err
     release = tmp_path / "release"
     for words in (
         ["evaluate", release, "--private", *path, "--network", "mlp", "--networks", "1"],
         ["predict", tmp_path / "model", *path, "--held-out"],
         ["audit", release, "--private", *path, "--preset", "quick", "-o", tmp_path / "audit"],
+        ["copying", release, "--private", *path],
         ["condense", *path, "--method", "dm", "--ipc", "1", "-o", tmp_path / "dm"],
     ):
-        code, out, err = run(*words)
+        code, _, err = run(*words)
         assert code == Exit.USAGE, words
         assert err.startswith("error: ") and err.count("\n") == 1
         assert "defect" not in err and "record" in err
