@@ -14,7 +14,6 @@ from torch import Tensor
 from limbeck.data.dataset import LabeledDataset
 from limbeck.data.division import coin_split
 from limbeck.data.hashing import unit_hash
-from limbeck.errors import DatasetError
 from limbeck.privacy import sums
 from limbeck.privacy.ledger import Ledger
 from limbeck.privacy.noisy_sum import NoisySum, noised
@@ -32,15 +31,10 @@ Logits = Callable[[Tensor], Tensor]
 def set_aside(private: LabeledDataset, unit: Unit) -> tuple[LabeledDataset, LabeledDataset | None]:
     """The units to make releases of, and those to score them by; None where there are none.
 
-    DatasetError where none are left for releases.
+    No release depends on whether any are left to make it of: then it is made of noise alone.
     """
     groups = private.groups if unit == "group" else None
     making, scoring = coin_split(unit_hash(private.inputs, groups, "score"), SHARE, 0)
-    if len(making) == 0:
-        raise DatasetError(
-            f"{private.name}: of records of shape {private.shape} none is left beside the "
-            f"{SHARE:.0%} that scores are counted on; give more records"
-        )
     return private.select(making), private.select(scoring) if len(scoring) else None
 
 
