@@ -62,7 +62,6 @@ def train(
 
     from limbeck import recipe, registry
     from limbeck.mechanism.pipeline import Pipeline
-    from limbeck.privacy.classes import with_classes
     from limbeck.train.released import ReleasedClassifier, classified
     from limbeck.workers import keep_memory, one_thread
 
@@ -117,7 +116,6 @@ def train(
     measured = accuracy.measured(release, held_out, card, seed=common.seed, device=device)
     if measured is not None:
         card["private_accuracy"] = measured
-    card = with_classes(card, private.classes_from)
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
     guarantee.warn(claim, private)
     advise_on_classes(card)

@@ -22,6 +22,7 @@ from limbeck.mechanism.pipeline import Pipeline
 from limbeck.privacy.accountant import Profile, profile
 from limbeck.privacy.budget import protected
 from limbeck.privacy.claim import Claim, stated
+from limbeck.privacy.classes import with_classes
 from limbeck.privacy.digits import pair
 from limbeck.privacy.entropy import below
 from limbeck.privacy.gaussian import delta_of
@@ -183,14 +184,13 @@ class Tuning:
             f"{pair(chosen.run_epsilon, chosen.run_delta)}-differentially private, "
             f"by a noisy score on {SHARE:.0%} of the {self._unit}s"
         )
-        said = stated(
-            Statement.of(
-                self._whole,
-                name=f"the best of {len(tried)} settings of {method.method_name}",
-                limit=self._private.limit,
-                grouped=self._private.groups is not None,
-            )
+        statement = Statement.of(
+            self._whole,
+            name=f"the best of {len(tried)} settings of {method.method_name}",
+            limit=self._private.limit,
+            grouped=self._private.groups is not None,
         )
+        said = with_classes(stated(statement), self._private.classes_from)
         event = {
             "name": "private selection",
             "mechanism": MECHANISM,

@@ -18,10 +18,10 @@ def with_classes(card: Mapping[str, Any], origin: ClassesFrom) -> dict[str, Any]
     """A card whose guarantee, if it has one, says where the names of the classes come from.
 
     ``classes_from`` is "list", "source" or "data"; of "data" it is said in words too, and among
-    the quantities that are not protected. A card that says so already stays as it is.
+    the quantities that are not protected.
     """
     claimed = card.get("guarantee")
-    if claimed is None or "classes_from" in card:
+    if claimed is None:
         return dict(card)
     said = {**card, "classes_from": origin}
     if origin != "data":

@@ -22,6 +22,7 @@ from limbeck.data.dataset import LabeledDataset
 from limbeck.errors import LimbeckError, OptionError, StoreError
 from limbeck.files import write_bytes, write_json
 from limbeck.privacy.claim import stated
+from limbeck.privacy.classes import with_classes
 from limbeck.privacy.statement import Statement
 from limbeck.train.base import Classifier
 from limbeck.types import Guarantee
@@ -95,7 +96,7 @@ def classified(classifier: Classifier, private: LabeledDataset, name: str) -> di
     """What a card says is claimed of a classifier: what its own run spent, or nothing."""
     if classifier.claimed is None:
         return stated(None)
-    return stated(
+    said = stated(
         Statement.of(
             classifier.claimed,
             name=name,
@@ -103,6 +104,7 @@ def classified(classifier: Classifier, private: LabeledDataset, name: str) -> di
             grouped=private.groups is not None,
         )
     )
+    return with_classes(said, private.classes_from)
 
 
 def save(released: ReleasedClassifier, folder: Path) -> Path:
