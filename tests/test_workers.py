@@ -66,7 +66,7 @@ def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path: Path) -> None:
 
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
         pool(cluster=cluster.scheduler_address) as run,
     ):
@@ -88,7 +88,7 @@ def test_an_error_in_an_item_reaches_the_caller_from_a_cluster() -> None:
 
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
         pool(cluster=cluster.scheduler_address) as run,
         pytest.raises(ZeroDivisionError),
@@ -103,7 +103,7 @@ def test_a_cluster_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(module, "_WITHOUT_WORKERS", 1.0)
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as cluster,
         pool(cluster=cluster.scheduler_address) as run,
         pytest.raises(OptionError, match="no worker for 1 seconds"),
     ):

@@ -369,7 +369,7 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_evidence(data, tmp_pa
         n_workers=2,
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs="CRITICAL",
     ) as cluster:
         lost = []
