@@ -16,6 +16,22 @@ from limbeck.data.dataset import LabeledDataset  # noqa: E402
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_budget_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fixtures that live longer than a test enter their releases here, and never at home."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LIMBECK_BUDGETS", str(tmp_path_factory.mktemp("budgets")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def budgets(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of budgets of one test, empty at first."""
+    folder = tmp_path_factory.mktemp("budgets") / "own"
+    monkeypatch.setenv("LIMBECK_BUDGETS", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def digits() -> tuple[LabeledDataset, LabeledDataset]:
     """The embedded 8x8 digits as (private, test)."""

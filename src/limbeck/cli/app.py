@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from limbeck.cli import console
+from limbeck.cli import budget, console
 from limbeck.cli.audit import audit
 from limbeck.cli.compare import compare
 from limbeck.cli.condense import condense
@@ -84,6 +84,19 @@ _COMMANDS = (
 )
 for _command in _COMMANDS:
     app.command(name=_command.__name__, help=_help(_command))(expand(_command))
+
+_budget = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="What all private releases of a dataset cost together, and what they may.",
+)
+for _name, _command in (
+    ("show", budget.show),
+    ("set", budget.set_),
+    ("history", budget.history),
+):
+    _budget.command(name=_name, help=_help(_command))(expand(_command))
+app.add_typer(_budget, name="budget")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

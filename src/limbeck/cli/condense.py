@@ -22,6 +22,7 @@ from limbeck.cli.guarantee import (
 from limbeck.cli.options import Common, DataOptions, method_options, shell
 from limbeck.cli.outputs import require_folder
 from limbeck.cli.private_accuracy import AccuracyOptions, accuracy_in_words
+from limbeck.cli.spending import Spending
 from limbeck.cli.tuning import TuningOptions, choose, sentence
 from limbeck.errors import OptionError
 
@@ -92,21 +93,26 @@ def condense(
         raise OptionError("--watch: runs that are not chosen stay secret; leave --watch out")
     synthesizer = recipe.build(method, values, "synthesizer")
     device = common.torch_device()
-    private, held_out = data.load(source, guaranteed=can_guarantee(method, "synthesizer"))
-    synthesizer.require_classes(private)
-    accuracy.require(synthesizer, private, held_out)
-    resolved = synthesizer.resolve(private)
-    preview = output / PREVIEW if watch else None
-    if preview is not None:
-        if len(private.shape) != 3:
+    spending = Spending(
+        "condense", source, synthesizer, data, accuracy, output, chosen=settings is not None
+    )
+    with spending.reading():
+        private, held_out = data.load(source, guaranteed=can_guarantee(method, "synthesizer"))
+        synthesizer.require_classes(private)
+        accuracy.require(synthesizer, private, held_out)
+        resolved = synthesizer.resolve(private)
+        if watch and len(private.shape) != 3:
             raise OptionError(
                 f"--watch: records of shape {private.shape} are no images; leave --watch out"
             )
+    spending.confirm(resolved, private, held_out)
+    preview = output / PREVIEW if watch else None
+    if preview is not None:
         console.note(f"watch {preview}: redrawn every few seconds once there is a state")
     started = time.monotonic()
     interrupted: float | None = None
     # One thread, as in every run of an audit: the same sums, whatever the number of cores.
-    with Bar(f"condensing {private.name}") as bar, one_thread():
+    with Bar(f"condensing {private.name}") as bar, one_thread(), spending.running():
         state = LastState(bar.update, preview)
         try:
             if settings is None:
@@ -144,6 +150,7 @@ def condense(
         card = {**synthetic.card, **added}
         with _undisturbed():
             replace(synthetic, card=card).save(output)
+            spending.done()
 
     claim = card.get("guarantee")
     guarantee.warn(claim, private)
@@ -163,6 +170,7 @@ def condense(
                 "guarantee": claim,
                 "selection": card.get("selection"),
                 "private_accuracy": measured,
+                "budget": spending.to_json(),
                 "interrupted": interrupted,
             }
         )
@@ -187,6 +195,7 @@ def condense(
             else "no",
             "guarantee": "\n".join(card.get("in_words") or ["none"]),
             **({} if measured is None else {"accuracy": accuracy_in_words(measured)}),
+            **spending.facts(),
             "release": str(output),
             "next": shell("limbeck", "evaluate", output, *same, *_other("--network", private)),
             "and": shell(

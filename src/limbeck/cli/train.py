@@ -18,6 +18,7 @@ from limbeck.cli.guarantee import (
 from limbeck.cli.options import Common, DataOptions, method_options, shell
 from limbeck.cli.outputs import require_folder
 from limbeck.cli.private_accuracy import AccuracyOptions, accuracy_in_words
+from limbeck.cli.spending import Spending
 from limbeck.cli.tuning import TuningOptions, choose, sentence
 from limbeck.errors import OptionError
 
@@ -71,13 +72,27 @@ def train(
     settings = tuning.settings(values)
     chosen = recipe.build(trainer, values, kind)
     device = common.torch_device()
-    private, held_out = data.load(source, guaranteed=can_guarantee(trainer, kind))
-    accuracy.require(chosen, private, held_out)
+    if kind == "trainer" and "recipe" not in (w.partition("=")[0] for w in options or []):
+        chosen = chosen.for_many_records()
+    spending = Spending(
+        "train", source, chosen, data, accuracy, output, kind=kind, chosen=settings is not None
+    )
+    resolved: Any
+    with spending.reading():
+        private, held_out = data.load(source, guaranteed=can_guarantee(trainer, kind))
+        accuracy.require(chosen, private, held_out)
+        if settings is not None:
+            resolved = chosen  # each setting is resolved by itself
+        elif kind == "mechanism":
+            mechanism = resolved = chosen.resolve(private)
+        else:
+            mechanism = Pipeline(None, chosen).resolve(private)
+            resolved = mechanism.trainer
+    spending.confirm(resolved, private, held_out)
     started = time.monotonic()
     seconds: float | None = None
-    resolved: Any
     if settings is not None:
-        with one_thread():
+        with one_thread(), spending.running():
             tuned = choose(
                 settings,
                 lambda setting: recipe.build(trainer, {**values, **setting}, kind),
@@ -89,14 +104,7 @@ def train(
         resolved, release = tuned.method, tuned.release
         said = dict(tuned.statement)
     else:
-        if kind == "mechanism":
-            mechanism = resolved = chosen.resolve(private)
-        else:
-            if "recipe" not in (word.partition("=")[0] for word in options or []):
-                chosen = chosen.for_many_records()
-            mechanism = Pipeline(None, chosen).resolve(private)
-            resolved = mechanism.trainer
-        with one_thread():
+        with one_thread(), spending.running():
             release = mechanism.run(private, seed=common.seed, device=device)
         seconds = time.monotonic() - started
     classifier = release.classifier
@@ -113,10 +121,12 @@ def train(
         **said,
     }
     claim = card["guarantee"]
-    measured = accuracy.measured(release, held_out, card, seed=common.seed, device=device)
+    with spending.running():
+        measured = accuracy.measured(release, held_out, card, seed=common.seed, device=device)
     if measured is not None:
         card["private_accuracy"] = measured
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
+    spending.done()
     guarantee.warn(claim, private)
     advise_on_classes(card)
     if common.as_json:
@@ -132,6 +142,7 @@ def train(
                 "ledger": card["ledger"],
                 "selection": card.get("selection"),
                 "private_accuracy": measured,
+                "budget": spending.to_json(),
             }
         )
         return Exit.OK
@@ -144,6 +155,7 @@ def train(
             **({"chosen": sentence(card["selection"])} if settings is not None else {}),
             "guarantee": "\n".join(card.get("in_words", ["none"])),
             **({} if measured is None else {"accuracy": accuracy_in_words(measured)}),
+            **spending.facts(),
             "release": str(output),
             "next": shell("limbeck", "predict", output, source, "--held-out", *flags),
         }

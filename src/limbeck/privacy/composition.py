@@ -21,7 +21,7 @@ from limbeck.privacy.gaussian import epsilon_of
 from limbeck.privacy.sampled import GRID
 from limbeck.privacy.sampled import MECHANISM as SAMPLED
 from limbeck.privacy.shards import MECHANISM as FULL
-from limbeck.types import Guarantee
+from limbeck.types import Adjacency, Event, Guarantee
 
 DELTAS = tuple(float(f"1e-{power}") for power in range(3, 13))
 """Where the curve of a guarantee is stated."""
@@ -96,9 +96,7 @@ def _total(parts: tuple[Part, ...]) -> Total:
         rule, delta = LOSSES, first.delta
 
         def at(d: float) -> float:
-            if two:
-                return epsilon_of_two(events, d, grid=GRID)
-            return epsilon_declared(events, d, first.adjacency, grid=GRID)
+            return _losses(events, d, first.adjacency, two)
 
         epsilon, curve = at(delta), [(d, at(d)) for d in DELTAS]
     else:
@@ -110,6 +108,48 @@ def _total(parts: tuple[Part, ...]) -> Total:
         epsilon, delta = first.epsilon, first.delta  # what was asked for, and never less
     made = Guarantee(epsilon, delta, first.adjacency, first.unit, first.events, mu)
     return Total(made, tuple((d, float(up(e, 6))) for d, e in curve), rule)
+
+
+def epsilon_at(parts: Sequence[Part], delta: float) -> float:
+    """Epsilon of releases of one adjacency and unit at a ``delta`` that none of them needs to have.
+
+    Those with events are one block, summed exactly; the others' epsilons are added to its own, and
+    their deltas are taken from its delta. Infinite where they leave it none.
+    """
+    pairs, block = [], []
+    for part in parts:
+        exact = part.shift is not None or _composable(part)
+        block.append(part) if exact else pairs.append(_pair(part))
+    rest = delta - math.fsum(other for _, other in pairs)
+    if rest < 0 or (block and rest == 0):
+        return math.inf
+    beside = math.fsum(epsilon for epsilon, _ in pairs)
+    return beside + (_of_block(tuple(block), rest) if block else 0.0)
+
+
+@lru_cache(maxsize=256)
+def _of_block(parts: tuple[Part, ...], delta: float) -> float:
+    shifts = [part.shift for part in parts if part.shift is not None]
+    if len(shifts) == len(parts):
+        return epsilon_of(math.hypot(*shifts), delta)
+    events = tuple(event for part in parts for event in _events(part))
+    two = any(part.swaps and part.whole for part in parts)
+    return _losses(events, delta, parts[0].guarantee.adjacency, two)
+
+
+def _events(part: Part) -> tuple[Event, ...]:
+    """Its events; of mu-GDP the one Gaussian query that it is no worse than."""
+    mu = part.guarantee.mu
+    if mu is None:
+        return part.guarantee.events
+    return (Event(part.name, "Gaussian", sensitivity=1.0, noise_scale=1 / mu),)
+
+
+def _losses(events: tuple[Event, ...], delta: float, adjacency: Adjacency, two: bool) -> float:
+    """Epsilon of all the events by privacy loss distributions; ``two``: of two units."""
+    if two:
+        return epsilon_of_two(events, delta, grid=GRID)
+    return epsilon_declared(events, delta, adjacency, grid=GRID)
 
 
 def _composable(part: Part) -> bool:

@@ -38,7 +38,7 @@ def parts_of(card: Mapping[str, Any], where: str) -> tuple[Part, ...]:
             f"earlier versions do not; condense it again, {_INSTEAD}"
         )
     try:
-        parts = tuple(_part(one) for one in listed)
+        parts = tuple(part_from(one) for one in listed)
         require_addable(parts, where)
         short = float(stated["epsilon"]) > total(parts).guarantee.epsilon * _ROUNDING
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -76,7 +76,7 @@ def require_addable(parts: Sequence[Part], where: str) -> None:
         )
 
 
-def _part(values: Mapping[str, Any]) -> Part:
+def part_from(values: Mapping[str, Any]) -> Part:
     """The release of ``on_card``; ValueError and its like where the values cannot be one."""
     epsilon, delta, mu = values["epsilon"], values["delta"], values["mu"]
     _require(_positive(epsilon), "epsilon", epsilon)

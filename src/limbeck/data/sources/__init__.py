@@ -20,7 +20,17 @@ from limbeck.data.sources.tables import CsvTable
 from limbeck.data.splits import stratified_sample, stratified_split
 from limbeck.errors import DatasetError
 
-__all__ = ["SOURCES", "Request", "Source", "SourceStatus", "available", "listed", "load", "read"]
+__all__ = [
+    "SOURCES",
+    "Request",
+    "Source",
+    "SourceStatus",
+    "available",
+    "is_named",
+    "listed",
+    "load",
+    "read",
+]
 
 # A path goes to the first source that claims it; any folder may be a folder of images, so last.
 SOURCES: tuple[Source, ...] = (
@@ -152,6 +162,11 @@ def listed(
     """
     name, parts = _parts(spec, Request(size=size, channels=channels))
     return name, parts.private
+
+
+def is_named(spec: str | Path) -> bool:
+    """Whether ``load`` takes it for a named source, and not for a path."""
+    return _named(spec) is not None
 
 
 def available(root: str | Path | None = None) -> list[SourceStatus]:

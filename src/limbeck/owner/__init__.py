@@ -1,0 +1,10 @@
+"""What the owner of private data keeps for himself: how much each dataset has been spent.
+
+None of it is ever written into a release. ``Book`` is the whole interface.
+"""
+
+from limbeck.owner.book import Book, Reserved
+from limbeck.owner.sheet import Entry, SetTotal, Sheet
+from limbeck.owner.spent import Spent, spent
+
+__all__ = ["Book", "Entry", "Reserved", "SetTotal", "Sheet", "Spent", "spent"]
