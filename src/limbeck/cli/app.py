@@ -90,12 +90,8 @@ _budget = typer.Typer(
     rich_markup_mode=None,
     help="What all private releases of a dataset cost together, and what they may.",
 )
-for _name, _command in (
-    ("show", budget.show),
-    ("set", budget.set_),
-    ("history", budget.history),
-):
-    _budget.command(name=_name, help=_help(_command))(expand(_command))
+for _part in (budget.show, budget.set_, budget.history):
+    _budget.command(name=_part.__name__.strip("_"), help=_help(_part))(expand(_part))
 app.add_typer(_budget, name="budget")
 
 

@@ -9,7 +9,7 @@ from limbeck import registry
 from limbeck.cli import console
 from limbeck.cli.options import DataOptions, shell
 from limbeck.cli.private_accuracy import NAME, AccuracyOptions
-from limbeck.types import Guarantee
+from limbeck.types import Guarantee, Unit
 
 if TYPE_CHECKING:
     import limbeck.data.dataset
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Spending:
     """One release of ``source`` by ``method``: entered when this is made, before a record is read.
 
-    method: with its options, as they were given. chosen: it is the best of several settings (--tune).
+    method: with its options, as they were given. chosen: as the best of several settings (--tune).
     BudgetError where the release does not fit under the total that was set. A method that reads
     no private data is not entered.
     """
@@ -133,7 +133,7 @@ class Spending:
 
     def _claimed(self, method: Any) -> Guarantee | None:
         if self._chosen:
-            unit = method.unit or "record"
+            unit: Unit = method.unit or "record"
             return Guarantee(method.epsilon, method.delta, method.adjacency, unit)
         claimed: Guarantee | None = method.guarantee
         if claimed is None or claimed.events:
@@ -142,7 +142,7 @@ class Spending:
 
 
 def _alike(one: "Part", other: "Part") -> bool:
-    """Whether two parts are one release: cards say what was spent, which rounding moves a little."""
+    """Whether two parts are one release: what a card says was spent, rounding moves a little."""
     first, second = one.guarantee, other.guarantee
     return (
         (first.delta, first.adjacency, first.unit, one.limit)

@@ -144,7 +144,7 @@ class Reserved:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """While the data are only read: an error here takes the entry back, for nothing is spent."""
+        """While the data are only read: an error takes the entry back, for nothing is spent."""
         try:
             yield
         except BaseException:

@@ -122,8 +122,8 @@ def read(path: Path) -> Sheet:
     except (KeyError, TypeError, ValueError, AttributeError, OptionError) as error:
         reason = " ".join(str(error).split())
         raise StoreError(
-            f"{path} is damaged ({type(error).__name__}: {reason:.60}): what was spent is not known; "
-            "restore it from a backup"
+            f"{path} is damaged ({type(error).__name__}: {reason:.60}): what was spent is not "
+            "known; restore it from a backup"
         ) from None
 
 
