@@ -159,7 +159,7 @@ def history(*, source: Data, root: Root = None, as_json: Json = False) -> int:
         return Exit.OK
     rows = [
         [
-            entry.time.removesuffix("+00:00").replace("T", " "),
+            entry.time,
             f"{entry.command} {entry.method}" + (f", limit {entry.limit}" if entry.limit else ""),
             words.cost(entry),
             entry.state,
@@ -169,7 +169,7 @@ def history(*, source: Data, root: Root = None, as_json: Json = False) -> int:
     ]
     rows += [
         [
-            one.time.removesuffix("+00:00").replace("T", " "),
+            one.time,
             f"total set, {one.composition}",
             f"({one.epsilon:g}, {one.delta:g})",
             "",
@@ -177,7 +177,10 @@ def history(*, source: Data, root: Root = None, as_json: Json = False) -> int:
         ]
         for one in sheet.totals
     ]
-    console.table(["time (UTC)", "what", "cost", "state", "output"], sorted(rows))
+    rows.sort(key=lambda row: row[0])
+    for row in rows:
+        row[0] = row[0][:19].replace("T", " ")
+    console.table(["time (UTC)", "what", "cost", "state", "output"], rows)
     console.result("")
     console.result("entered and failed are spent as done is: noise may have been drawn and seen")
     return Exit.OK

@@ -57,7 +57,7 @@ class Book:
         data as that one from now on, with one budget.
         """
         with locked(self.folder):
-            sheet = self.find(data, root) or _new(place(data, root))
+            sheet = self._joined(self.find(data, root) or _new(place(data, root)))
             if name is not None:
                 other = next((s for s in self.sheets() if s.name == name), None)
                 if other is not None and other.id != sheet.id:
@@ -89,7 +89,7 @@ class Book:
         where = place(data, root)
         with locked(self.folder):
             # A name is no source: a file of the name of another dataset has its own place.
-            sheet = next((s for s in self.sheets() if where in s.sources), None) or _new(where)
+            sheet = self._joined(_new(where))
             if parts is not None and unit is None and sheet.total is not None:
                 parts = [_of_unit(part, sheet.total.unit) for part in parts]
             entry = Entry(
@@ -121,10 +121,15 @@ class Book:
 
         Call it under the lock.
         """
-        for other in self.sheets():
-            if other.id != sheet.id and set(other.contents) & set(hashes):
+        found = tuple(dict.fromkeys((*sheet.contents, *hashes)))
+        return self._joined(replace(sheet, contents=found))
+
+    def _joined(self, sheet: Sheet) -> Sheet:
+        """With every dataset of the same place or contents: the two of a merge that was cut off."""
+        for other in [one for one in self.sheets() if one.id != sheet.id]:
+            if {*other.sources, *other.contents} & {*sheet.sources, *sheet.contents}:
                 sheet = self._merge(other, sheet)
-        return replace(sheet, contents=tuple(dict.fromkeys((*sheet.contents, *hashes))))
+        return sheet
 
     def _merge(self, kept: Sheet, gone: Sheet) -> Sheet:
         both = merged(kept, gone)
@@ -230,4 +235,4 @@ def _of_unit(part: Part, unit: Unit) -> Part:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")

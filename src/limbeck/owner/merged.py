@@ -12,9 +12,11 @@ def merged(kept: Sheet, gone: Sheet) -> Sheet:
     Of two totals the stricter holds. BudgetError where they cannot be compared.
     """
     entries = {one.id: one for one in (*kept.entries, *gone.entries)}
-    totals = sorted({*kept.totals, *gone.totals}, key=lambda one: one.time)
-    if kept.total is not None and gone.total is not None:
-        totals = [*totals, _stricter(kept, kept.total, gone, gone.total)]
+    # Sorting keeps the order of equal times: the last total of a file is the one that holds.
+    totals = sorted(dict.fromkeys((*kept.totals, *gone.totals)), key=lambda one: one.time)
+    first, second = kept.total, gone.total
+    if first is not None and second is not None and first != second:
+        totals = [*totals, _stricter(kept, first, gone, second)]
     return replace(
         kept,
         name=kept.name or gone.name,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from limbeck.owner.sheet import Entry, SetTotal
 from limbeck.privacy.composition import Part, epsilon_at, total
 from limbeck.privacy.digits import pair, up
-from limbeck.privacy.gaussian import mu_of
+from limbeck.privacy.gaussian import epsilon_of, mu_of
 from limbeck.privacy.words import DELTA
 from limbeck.types import Adjacency, Guarantee, Unit
 
@@ -90,7 +90,7 @@ def refusal(allowed: SetTotal, before: Sequence[Entry], entry: Entry) -> str | N
     what = f"an epsilon of at most {room[0]:.4g} fits" if room[0] > 0 else "nothing is left"
     return (
         f"the total of {pair(allowed.epsilon, allowed.delta)} that was set would be exceeded: "
-        f"{_come_to(allowed, both)} with this release; {what}"
+        f"with this one {_come_to(allowed, both)}; {what}"
     )
 
 
@@ -111,7 +111,8 @@ def left(allowed: SetTotal, already: Spent) -> tuple[float, float]:
         parts = (*already.parts, _gaussian(epsilon, usual, allowed))
         return epsilon_at(parts, allowed.delta) <= allowed.epsilon * _ROUNDING
 
-    low, high = 0.0, allowed.epsilon
+    # The whole total, stated at the delta of releases.
+    low, high = 0.0, epsilon_of(mu_of(allowed.epsilon, allowed.delta), usual)
     if fits(high):
         return _down(high), usual
     for _ in range(_HALVINGS):
@@ -132,10 +133,10 @@ def _fits(allowed: SetTotal, found: Spent) -> bool:
 
 
 def _come_to(allowed: SetTotal, found: Spent) -> str:
+    come = "1 release comes" if found.releases == 1 else f"{found.releases} releases come"
     if allowed.composition == "basic":
-        return f"{found.releases} releases come to {pair(found.epsilon, found.delta)}"
-    epsilon = up(found.exactly(allowed.delta))
-    return f"{found.releases} releases come to {epsilon} at delta {up(allowed.delta)}"
+        return f"{come} to {pair(found.epsilon, found.delta)}"
+    return f"{come} to {up(found.exactly(allowed.delta))} at delta {up(allowed.delta)}"
 
 
 def _down(value: float) -> float:
