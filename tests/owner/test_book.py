@@ -59,7 +59,9 @@ def test_a_total_of_two_refuses_the_third_release_of_one_before_anything_is_read
     book.set_total("digits", TWO)
     for _ in range(2):
         book.reserve("digits", [part()], **HOW, unit="record")
-    with pytest.raises(BudgetError, match=r"with this one 3 releases come to \(3, 3e-05\); nothing is left"):
+    with pytest.raises(
+        BudgetError, match=r"with this one 3 releases come to \(3, 3e-05\); nothing is left"
+    ):
         book.reserve("digits", [part()], **HOW, unit="record")
     assert len(book.find("digits").entries) == 2
 
@@ -207,7 +209,9 @@ def test_a_copied_folder_is_recognised_whatever_its_files_are_called(book, tmp_p
         for number, image in enumerate(pixels):
             folder = tmp_path / name / ("a" if number % 2 else "b")
             folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(folder / f"{name}{number if name == 'one' else -number}.png")
+            Image.fromarray(image).save(
+                folder / f"{name}{number if name == 'one' else -number}.png"
+            )
     enter(book, tmp_path / "one", part(), whole=False)
     assert len(enter(book, tmp_path / "two", part(), whole=False).entries) == 2
 

@@ -61,14 +61,15 @@ def facts(sheet: Sheet) -> dict[str, str]:
         )
     epsilon, delta = left(allowed, _under(sheet, allowed))
     rows["left"] = (
-        f"one release of epsilon {epsilon:.4g} at delta {delta:.3g} (Gaussian noise)"
+        f"one release of epsilon {epsilon:.4g} at delta {delta!r} (Gaussian noise)"
         if epsilon > 0
         else "nothing: every further release is refused"
     )
     rows["next"] = (
-        f"limbeck condense DATA --method private-copula --epsilon {epsilon:.4g}"
-        + ("" if delta == DELTA else f" --delta {delta:.3g}")
-        + " -o release/"
+        f"limbeck train DATA --trainer private-ridge --epsilon {epsilon:.4g}"
+        + ("" if delta == DELTA else f" --delta {delta!r}")
+        + ("" if allowed.adjacency == "add-remove" else f" --adjacency {allowed.adjacency}")
+        + " -o model/"
         if epsilon > 0
         else "publish what there is once more: post-processing is free"
     )
