@@ -5,10 +5,12 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 import typer.main
+from typer.models import CommandInfo
 
 import limbeck
 from limbeck import recipe, registry
@@ -24,10 +26,16 @@ def blocks(page: Path, language: str) -> list[str]:
     return [text for kind, text in FENCE.findall(page.read_text()) if kind == language]
 
 
+def registered() -> list[CommandInfo]:
+    """Every command, those of groups too."""
+    groups = [group.typer_instance for group in program.app.registered_groups]
+    return [c for app in (program.app, *filter(None, groups)) for c in app.registered_commands]
+
+
 def commands() -> Iterator[tuple[str, str]]:
     """(where, command line) of every `limbeck ...` in the docs, the help texts, the Makefile."""
     sources = [(page.name, text) for page in PAGES for text in blocks(page, "sh")]
-    sources += [("--help of " + c.name, c.help or "") for c in program.app.registered_commands]
+    sources += [("--help of " + str(c.name), c.help or "") for c in registered()]
     makefile = (ROOT / "Makefile").read_text().replace("$(LIMBECK)", "limbeck")
     sources.append(("Makefile", re.sub(r" > \S+", "", makefile)))
     for where, text in sources:
@@ -41,14 +49,16 @@ def test_every_command_shown_parses(where: str, line: str) -> None:
     words = shlex.split(line, comments=True)[1:]
     group = typer.main.get_command(program.app)
     context = group.make_context("limbeck", list(words), resilient_parsing=False)
-    name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
-    command.make_context(name, rest, parent=context)
+    while hasattr(group, "resolve_command"):
+        given = [*context._protected_args, *context.args]
+        name, group, rest = group.resolve_command(context, given)
+        context = group.make_context(name, rest, parent=context)
 
 
 def test_commands_are_found_in_all_places() -> None:
     places = {where for where, _ in commands()}
     assert {"README.md", "quickstart.md", "CONTRIBUTING.md", "Makefile"} <= places
-    assert {f"--help of {c.name}" for c in program.app.registered_commands} <= places
+    assert {f"--help of {c.name}" for c in registered()} <= places
 
 
 def anchors(page: Path) -> set[str]:
@@ -98,6 +108,14 @@ def test_python_in_the_docs_compiles_and_uses_names_that_exist(page: Path) -> No
         compile(text, page.name, "exec")
         for name in re.findall(r"\blb\.(\w+)", text):
             assert hasattr(limbeck, name), f"{page.name}: limbeck has no {name}"
+
+
+def test_example_of_the_budgets_page_works(budgets: Path) -> None:
+    [source] = blocks(ROOT / "docs" / "budget.md", "python")
+    found: dict[str, Any] = {}
+    exec(compile(source, "budget.md", "exec"), found)
+    [entry] = found["sheet"].entries
+    assert entry.state == "done" and len(list(budgets.glob("*.json"))) == 1
 
 
 def test_names_of_the_package_are_the_documented_ones() -> None:
