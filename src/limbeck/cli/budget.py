@@ -137,6 +137,7 @@ def history(*, source: Data, root: Root = None, as_json: Json = False) -> int:
         limbeck budget history digits
     """
     from limbeck.cli import budget_words as words
+    from limbeck.privacy.digits import pair
     from limbeck.privacy.owed import on_card
 
     sheet = _found(source, root)
@@ -171,7 +172,7 @@ def history(*, source: Data, root: Root = None, as_json: Json = False) -> int:
         [
             one.time,
             f"total set, {one.composition}",
-            f"({one.epsilon:g}, {one.delta:g})",
+            pair(one.epsilon, one.delta),
             "",
             "",
         ]

@@ -59,14 +59,14 @@ def facts(sheet: Sheet) -> dict[str, str]:
             f"{_count(apart)} of another unit or adjacency or without a guarantee:\n"
             "the total says nothing of what they tell"
         )
-    epsilon, delta = left(allowed, _under(sheet, allowed))
+    epsilon, delta = left(allowed, _under(sheet, allowed))  # of so few digits that ``up`` keeps it
     rows["left"] = (
-        f"one release of epsilon {epsilon:.4g} at delta {delta!r} (Gaussian noise)"
+        f"one release of epsilon {up(epsilon)} at delta {delta!r} (Gaussian noise)"
         if epsilon > 0
         else "nothing: every further release is refused"
     )
     rows["next"] = (
-        f"limbeck train DATA --trainer private-ridge --epsilon {epsilon:.4g}"
+        f"limbeck train DATA --trainer private-ridge --epsilon {up(epsilon)}"
         + ("" if delta == DELTA else f" --delta {delta!r}")
         + ("" if allowed.adjacency == "add-remove" else f" --adjacency {allowed.adjacency}")
         + " -o model/"

@@ -87,7 +87,7 @@ def refusal(allowed: SetTotal, before: Sequence[Entry], entry: Entry) -> str | N
     if _fits(allowed, both):
         return None
     room = left(allowed, already)
-    what = f"an epsilon of at most {room[0]:.4g} fits" if room[0] > 0 else "nothing is left"
+    what = f"an epsilon of at most {up(room[0])} fits" if room[0] > 0 else "nothing is left"
     return (
         f"the total of {pair(allowed.epsilon, allowed.delta)} that was set would be exceeded: "
         f"with this one {_come_to(allowed, both)}; {what}"
