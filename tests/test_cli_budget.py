@@ -83,6 +83,13 @@ def test_slices_seeds_and_spellings_are_the_same_data(run, book, tmp_path):
     assert costs(book, path) == [(0.1, 1e-5), (sliced, 1e-5), *[(0.1, 1e-5)] * 4]
 
 
+def test_a_named_source_is_one_dataset_wherever_its_files_are(run, loads, book, tmp_path):
+    run("budget", "set", "digits", "--epsilon", "1")
+    words = ["--epsilon", "1.5", "--data-root", tmp_path, "--limit", "100", "-o", tmp_path / "a"]
+    code, _, err = run("train", "digits", *RIDGE, *words)
+    assert code == Exit.USAGE and "this release is refused" in err and loads == []
+
+
 @pytest.mark.parametrize(
     ("command", "words", "cost"),
     [

@@ -20,10 +20,6 @@ Json = Annotated[
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="A source by name, a file, a folder, or its --name.")
 ]
-Root = Annotated[
-    Path | None,
-    typer.Option("--data-root", help="Folder with the files of a named source."),
-]
 
 
 def show(
@@ -32,7 +28,6 @@ def show(
         str | None,
         typer.Argument(metavar="DATA", help="One dataset; all of them if left out."),
     ] = None,
-    root: Root = None,
     as_json: Json = False,
 ) -> int:
     """Say what was spent of a dataset, what is left, and which epsilon would still fit.
@@ -60,7 +55,7 @@ def show(
                 [[s.title, str(len(s.entries)), words.so_far(s)] for s in sheets],
             )
         return Exit.OK
-    sheet = _found(source, root)
+    sheet = _found(source)
     if as_json:
         console.document(words.details(sheet))
     else:
@@ -91,7 +86,6 @@ def set_(
         str | None,
         typer.Option(help="Call the dataset so; data of an equal name are the same data."),
     ] = None,
-    root: Root = None,
     as_json: Json = False,
 ) -> int:
     """Set the total of a dataset: condense and train refuse what would exceed it.
@@ -113,13 +107,13 @@ def set_(
         raise OptionError(f"--name {name!r}: it is empty or a source's; choose another name")
     book = Book.usual()
     there = is_named(source) or Path(source).expanduser().exists()
-    if not there and book.find(source, root) is None:
+    if not there and book.find(source) is None:
         raise StoreError(f"{source!r} is no source, file, folder or dataset by name; correct it")
     total = None
     if epsilon is not None:
         usual = 1e-4 if composition == "basic" else 1e-5
         total = SetTotal(epsilon, usual if delta is None else delta, unit, adjacency, composition)
-    sheet = book.set_total(source, total, name=name, root=root)
+    sheet = book.set_total(source, total, name=name)
     if as_json:
         console.document(words.details(sheet))
     else:
@@ -129,7 +123,7 @@ def set_(
     return Exit.OK
 
 
-def history(*, source: Data, root: Root = None, as_json: Json = False) -> int:
+def history(*, source: Data, as_json: Json = False) -> int:
     """List every private release of a dataset, and every total that was set.
 
     For example:
@@ -140,7 +134,7 @@ def history(*, source: Data, root: Root = None, as_json: Json = False) -> int:
     from limbeck.privacy.digits import pair
     from limbeck.privacy.owed import on_card
 
-    sheet = _found(source, root)
+    sheet = _found(source)
     if as_json:
         console.document(
             {
@@ -187,11 +181,11 @@ def history(*, source: Data, root: Root = None, as_json: Json = False) -> int:
     return Exit.OK
 
 
-def _found(source: str, root: Path | None) -> "limbeck.owner.sheet.Sheet":
+def _found(source: str) -> "limbeck.owner.sheet.Sheet":
     from limbeck.owner import Book
 
     book = Book.usual()
-    sheet = book.find(source, root)
+    sheet = book.find(source)
     if sheet is None:
         raise StoreError(
             f"{source}: no release of it was entered in {book.folder}, and no total set; "

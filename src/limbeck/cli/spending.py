@@ -55,7 +55,6 @@ class Spending:
                 unit=getattr(method, "unit", None),
                 limit=data.limit,
                 output=output,
-                root=data.root,
             )
 
     def reading(self) -> AbstractContextManager[None]:

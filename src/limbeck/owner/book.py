@@ -37,9 +37,9 @@ class Book:
         found = [read(path) for path in sorted(self.folder.glob("*.json"))]
         return sorted(found, key=lambda sheet: sheet.title)
 
-    def find(self, data: str | Path, root: str | Path | None = None) -> Sheet | None:
+    def find(self, data: str | Path) -> Sheet | None:
         """The dataset of this name, or else of this source; None where nothing was entered."""
-        sheets, where = self.sheets(), place(data, root)
+        sheets, where = self.sheets(), place(data)
         named = next((sheet for sheet in sheets if sheet.name == str(data)), None)
         return named or next((sheet for sheet in sheets if where in sheet.sources), None)
 
@@ -49,7 +49,6 @@ class Book:
         total: SetTotal | None,
         *,
         name: str | None = None,
-        root: str | Path | None = None,
     ) -> Sheet:
         """Set what all releases of ``data`` may come to; what was spent before counts.
 
@@ -57,7 +56,7 @@ class Book:
         data as that one from now on, with one budget.
         """
         with locked(self.folder):
-            sheet = self._joined(self.find(data, root) or _new(place(data, root)))
+            sheet = self._joined(self.find(data) or _new(place(data)))
             if name is not None:
                 other = next((s for s in self.sheets() if s.name == name), None)
                 if other is not None and other.id != sheet.id:
@@ -78,7 +77,6 @@ class Book:
         unit: Unit | None = None,
         limit: int | None = None,
         output: str | Path | None = None,
-        root: str | Path | None = None,
     ) -> "Reserved":
         """Enter a release before a record is read; BudgetError where it does not fit any more.
 
@@ -86,7 +84,7 @@ class Book:
         unit: what is protected, where that is known before the data are read; None: it is taken for
         that of the total, until ``Reserved.confirm``.
         """
-        where = place(data, root)
+        where = place(data)
         with locked(self.folder):
             # A name is no source: a file of the name of another dataset has its own place.
             sheet = self._joined(_new(where))

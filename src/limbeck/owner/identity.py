@@ -17,15 +17,15 @@ from limbeck.errors import DatasetError
 _BLOCK = 1 << 20
 
 
-def place(source: str | Path, root: str | Path | None = None) -> str:
-    """A named source by its name (and the folder it is to be found in), a path as an absolute one.
+def place(source: str | Path) -> str:
+    """A named source by its name, a path as an absolute one, links resolved.
 
-    The same for every option of reading: label, size, split, slice.
+    The same for every option of reading: label, size, split, slice, folder of a named source.
     """
     from limbeck.data.sources import is_named
 
     if is_named(source):
-        return f"{source}" if root is None else f"{source} in {Path(root).expanduser().resolve()}"
+        return str(source)
     return str(Path(source).expanduser().resolve())
 
 
