@@ -254,3 +254,21 @@ def test_a_damaged_file_stops_every_command(run, loads, book, tmp_path):
         code, out, err = run(*words)
         assert (code, out) == (Exit.USAGE, "") and err.count("\n") == 1 and path.name in err
     assert loads == [] and path.read_text() == "{"
+
+
+def test_people_under_a_total_of_records_are_refused_and_under_their_own_counted(
+    run, loads, book, tmp_path
+):
+    path, draws = tmp_path / "people.npz", np.random.default_rng(0)
+    inputs = draws.random((200, 1, 8, 8), np.float32)
+    np.savez(path, inputs=inputs, labels=np.arange(200) % 2, groups=np.arange(200) // 4)
+    words = ["train", path, *RIDGE, "--epsilon", "1", "-o", tmp_path / "a", "--force"]
+    run("budget", "set", path, "--epsilon", "2")
+    code, _, err = run(*words)  # whether there are people only the file tells
+    assert code == Exit.USAGE and "each group under add-remove" in err
+    code, _, err = run(*words, "--adjacency", "replace-one")
+    assert code == Exit.USAGE and "do not add up" in err and len(loads) == 1
+    run("budget", "set", path, "--epsilon", "2", "--unit", "group")
+    codes = [run(*words)[0] for _ in range(3)]
+    assert codes == [Exit.OK, Exit.OK, Exit.USAGE] and len(loads) == 3
+    assert {part.guarantee.unit for e in book.find(path).entries for part in e.parts} == {"group"}
