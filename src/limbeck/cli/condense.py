@@ -154,6 +154,7 @@ def condense(
 
     claim = card.get("guarantee")
     guarantee.warn(claim, private)
+    spending.tell()
     advise_on_classes(card)
     holds_real = resolved.holds_real_records
     if common.as_json:
@@ -170,7 +171,6 @@ def condense(
                 "guarantee": claim,
                 "selection": card.get("selection"),
                 "private_accuracy": measured,
-                "budget": spending.to_json(),
                 "interrupted": interrupted,
             }
         )
@@ -195,7 +195,6 @@ def condense(
             else "no",
             "guarantee": "\n".join(card.get("in_words") or ["none"]),
             **({} if measured is None else {"accuracy": accuracy_in_words(measured)}),
-            **spending.facts(),
             "release": str(output),
             "next": shell("limbeck", "evaluate", output, *same, *_other("--network", private)),
             "and": shell(

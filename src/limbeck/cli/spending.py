@@ -93,22 +93,17 @@ class Spending:
         if self._reserved is not None:
             self._sheet = self._reserved.done()
 
-    def facts(self) -> dict[str, str]:
-        """The line of the terminal: what this dataset came to so far."""
+    def tell(self) -> None:
+        """Say on stderr, to the data's owner alone, what this dataset came to so far.
+
+        A copy is recognised by its records, so that none of it is for stdout or a JSON document.
+        """
         if self._sheet is None:
-            return {}
+            return
         from limbeck.cli.budget_words import so_far
 
         words = shell("limbeck", "budget", "show", self._source)
-        return {"budget": f"{so_far(self._sheet)}\nsee: {words}"}
-
-    def to_json(self) -> dict[str, Any] | None:
-        """The same in JSON values; None where nothing was entered."""
-        if self._sheet is None:
-            return None
-        from limbeck.cli.budget_words import summary
-
-        return summary(self._sheet)
+        console.note(f"budget: {so_far(self._sheet)} (`{words}`)")
 
     def _parts(self, method: Any) -> "list[Part] | None":
         """What the release costs of its own, and its accuracy; None where nothing bounds it."""

@@ -128,6 +128,7 @@ def train(
     ReleasedClassifier(classifier, private.shape, private.classes, card).save(output)
     spending.done()
     guarantee.warn(claim, private)
+    spending.tell()
     advise_on_classes(card)
     if common.as_json:
         console.document(
@@ -142,7 +143,6 @@ def train(
                 "ledger": card["ledger"],
                 "selection": card.get("selection"),
                 "private_accuracy": measured,
-                "budget": spending.to_json(),
             }
         )
         return Exit.OK
@@ -155,7 +155,6 @@ def train(
             **({"chosen": sentence(card["selection"])} if settings is not None else {}),
             "guarantee": "\n".join(card.get("in_words", ["none"])),
             **({} if measured is None else {"accuracy": accuracy_in_words(measured)}),
-            **spending.facts(),
             "release": str(output),
             "next": shell("limbeck", "predict", output, source, "--held-out", *flags),
         }
