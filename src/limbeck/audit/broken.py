@@ -130,7 +130,7 @@ def _unclipped(claim: Claim, _: int) -> Release:
 
 BROKEN = (
     Broken("float32 sum", "matched-filter", _float_sum, {"units": 300, "runs": 4}),
-    Broken("float32 noise", "lattice", _float_noise, {"units": 20, "runs": 30, "wide": 10_000}),
+    Broken("float32 noise", "lattice", _float_noise, {"units": 1, "runs": 400, "wide": 10_000}),
     Broken("noise redrawn at 30 steps", "matched-filter", _redrawn, {"units": 300, "runs": 4}),
     Broken(
         "noise of a 32-bit seed",
@@ -139,7 +139,7 @@ BROKEN = (
         {"units": 300, "runs": 4, "seeds": range(_SEEDS)},
     ),
     Broken(
-        "average over the real batch", "scale", _averaged, {"units": 1, "runs": 200, "wide": 50}
+        "average over the real batch", "scale", _averaged, {"units": 1, "runs": 400, "wide": 50}
     ),
     Broken("rows left unclipped", "matched-filter", _unclipped, {"units": 300, "runs": 4}),
 )

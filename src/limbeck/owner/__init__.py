@@ -1,4 +1,4 @@
-"""What the owner of private data keeps for himself: how much each dataset has been spent.
+"""What the owner of private data keeps to themselves: what was spent of each dataset.
 
 None of it is ever written into a release. ``Book`` is the whole interface.
 """
