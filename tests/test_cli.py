@@ -177,6 +177,21 @@ def test_tables_fit_the_terminal_and_lose_no_word(
     assert out.startswith("name  words")
 
 
+@pytest.mark.parametrize("parts", [3, 7, 10, 49])
+def test_progress_reaches_the_whole_whatever_its_parts_add_up_to(
+    parts: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from limbeck.cli.progress import Bar
+
+    done = 0.0
+    with Bar("counting") as bar:
+        for part in range(parts):
+            done += (1 + part) * 2 / (parts * (parts + 1))
+            bar.update(done)
+    said = capsys.readouterr().err.splitlines()
+    assert "100%" in said[-1] and len(said) <= 10
+
+
 def test_data_counts_every_record_once(run: Run) -> None:
     _, out, _ = run("data", "digits", "--json")
     said = json.loads(out)

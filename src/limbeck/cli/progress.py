@@ -8,6 +8,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from limbeck.cli.console import duration, note
 
+_ROUNDING = 1e-9  # of shares that were added up, of which the last must be seen to reach the whole
+
 
 class Bar:
     """A task's finished share: a bar with the time left on a terminal, elsewhere ten lines."""
@@ -47,6 +49,7 @@ class Bar:
     def update(self, share: float, title: str | None = None) -> None:
         """Show that ``share`` of the work, in [0, 1], is done, and what is being done."""
         shown = title or self._title
+        share = min(share + _ROUNDING, 1.0)
         self._progress.update(self._task, completed=share, description=shown)
         if not self._drawn and int(share * 10) > self._tenths:
             self._tenths = int(share * 10)
