@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from limbeck.audit.attacks.base import SIGNALS, ImageSignal, MembershipAttack, Observed, Signal
+from limbeck.audit.inference.design import FAIR_COINS, Design
 from limbeck.audit.inference.intervals import Clusters
 from limbeck.errors import OptionError
 
@@ -56,6 +57,7 @@ class Shadows:
     images: float32 (runs, image kinds, records but control ones), what was read of the released
         images alone, kinds in the order of ``image_kinds``; None where none were released.
     softmax: float32 (runs, records, classes), whole answers; None where no attack asked for them.
+    design: how the membership was drawn.
     """
 
     signals: np.ndarray
@@ -68,6 +70,7 @@ class Shadows:
     images: np.ndarray | None = None
     image_kinds: tuple[ImageSignal, ...] = ()
     softmax: np.ndarray | None = None
+    design: Design = FAIR_COINS
 
     def __post_init__(self) -> None:
         runs, _, kinds, records = self.signals.shape
